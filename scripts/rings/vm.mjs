@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+import { runInGuest } from '../lib/guest.mjs'
+import { kernelVersions } from '../lib/kernels.mjs'
+import { secondTry } from '../lib/run-tests.mjs'
+import { readTap } from '../lib/tap-result.mjs'
+import { testFiles } from '../lib/test-files.mjs'
+
+export const about = `the netns suite, unchanged, and what only a guest can run, on Debian's kernels ${kernelVersions.join(' and ')} under QEMU`
+
+// Emulation is some ten times slower than the machine itself.
+const FILE_LIMIT_MS = 600_000
+
+/**
+ * The codec of the extensions is judged by thousands of rules, each a program or two: minutes in a guest without KVM. Their
+ * kernel plays no part in most of it, so they run here when they are asked for: `npm test -- vm xtables`.
+ */
+const ON_REQUEST = /xtables-(matches|targets)/
+const GUEST_LIMIT_MS = 40 * 60_000
+
+/** @param {import('../test.mjs').RingContext} context */
+export async function run ({ wanted, report, log }) {
+  const found = [...await testFiles('netns', wanted), ...await testFiles('vm', wanted)]
+  const files = wanted.length > 0 ? found : found.filter(({ source }) => !ON_REQUEST.test(source))
+  if (files.length < found.length) log(`${found.length - files.length} files of the xtables extensions only on request: npm test -- vm xtables`)
+  if (files.length === 0) return
+  // Side by side: a guest runs one test at a time and so keeps little more than one processor busy.
+  await Promise.all(kernelVersions.map(async (kernel) => {
+    /** @type {Map<string, import('../lib/tap-result.mjs').TestResult>} */
+    const failed = new Map()
+    await runOn(kernel, files, { log, report: (result) => { if (result.failed > 0) failed.set(result.name, result); else report(result) } })
+    const again = files.filter(({ source }) => failed.has(`${kernel} ${source}`))
+    for (const [name, result] of failed) if (!again.some(({ source }) => name === `${kernel} ${source}`)) report(result)
+    if (again.length === 0) return
+    await runOn(kernel, again, {
+      log,
+      report: (result) => {
+        const first = failed.get(result.name)
+        report(first === undefined ? result : secondTry(first, result, log))
+      },
+    })
+  }))
+}
+
+/**
+ * @param {import('../lib/kernels.mjs').KernelVersion} kernel
+ * @param {readonly import('../lib/test-files.mjs').TestFile[]} files
+ * @param {Pick<import('../test.mjs').RingContext, 'report' | 'log'>} context
+ */
+async function runOn (kernel, files, { report, log }) {
+  const sourceOf = new Map(files.map(({ source, compiled }) => [compiled, source]))
+  const missing = new Set(sourceOf.keys())
+  const { problem, release, bootMs, milliseconds } = await runInGuest({
+    kernel,
+    files: files.map(({ compiled }) => compiled),
+    fileTimeoutMs: FILE_LIMIT_MS,
+    timeoutMs: GUEST_LIMIT_MS,
+    env: { NO_COLOR: '1' },
+    log,
+    onResult: (result) => {
+      missing.delete(result.file)
+      const ending = result.timedOut ? `still running after ${FILE_LIMIT_MS / 1000} s` : result.exitCode === 0 ? null : `exit status ${result.exitCode}`
+      const counted = readTap(`${kernel} ${sourceOf.get(result.file)}`, result.stdout, { ending, stderr: result.stderr, milliseconds: result.milliseconds })
+      if (result.kernelTrouble.length > 0) {
+        counted.failed++
+        counted.failures.push(`the kernel said meanwhile:\n${result.kernelLog.trimEnd().slice(0, 8000).replace(/^/gm, '  ')}`)
+      }
+      report(counted)
+    },
+  })
+  log(`Linux ${release}: ${(bootMs / 1000).toFixed(1)} s to boot, ${(milliseconds / 1000).toFixed(1)} s in all`)
+  const failed = (/** @type {string} */ name, /** @type {string} */ why) => {
+    report({ name: `${kernel} ${name}`, passed: 0, failed: 1, skipped: 0, failures: [why], reasons: [], milliseconds: 0 })
+  }
+  for (const file of missing) failed(sourceOf.get(file) ?? file, problem ?? 'the guest did not run it')
+  if (problem !== null && missing.size === 0) failed('the guest', problem)
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+// npm start: builds what is not built yet, then runs the demo.
+import { runCompiled } from './lib/run-compiled.mjs'
+import { main, setUp } from './lib/setup.mjs'
+
+main(async () => {
+  await setUp()
+  await runCompiled('demo/main.js', process.argv.slice(2))
+})

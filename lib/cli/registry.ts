@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// The commands. Each is loaded, with what it needs of the library, when it is used.
+
+import type { Command } from './action.js'
+
+export interface CommandEntry {
+  readonly name: string
+  readonly summary: string
+  readonly load: () => Promise<Command>
+}
+
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'bridge', summary: 'bridges and their ports',
+    load: async () => (await import('./commands/bridge.js')).bridge,
+  },
+  {
+    name: 'cam', summary: 'the CAM table of a bridge: what was learned and what was set',
+    load: async () => (await import('./commands/cam.js')).cam,
+  },
+  {
+    name: 'vlan', summary: 'the VLANs of the ports of a bridge',
+    load: async () => (await import('./commands/vlan.js')).vlan,
+  },
+  {
+    name: 'mdb', summary: 'the multicast database of a bridge: which port wants which group',
+    load: async () => (await import('./commands/mdb.js')).mdb,
+  },
+  {
+    name: 'lab', summary: 'run a command in a private network, as root of its own',
+    load: async () => (await import('./commands/lab.js')).lab,
+  },
+]

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT
+// A whole table: the blob of GET_ENTRIES as chains, and chains as the blob of SET_REPLACE. Rules that nobody changes stay
+// where they are in the old blob until they are copied, in runs, into the new one: an append to 100,000 rules decodes none.
+
+import { NfkitError } from '../../errors.js'
+import { type Input, inputOf, LITTLE_ENDIAN, Writer } from '../bytes.js'
+import type { IpFamily } from '../ip.js'
+import { malformed } from '../netlink.js'
+import { appendExtension, entryAt, type EntryLayout, entryLayouts, EXTENSION_HEADER, extensionAt, VERDICT } from './entry.js'
+import { appendStandardTarget, closeEntry, type RuleBytes, type Verdict } from './rule.js'
+
+/** The hooks in the order of their numbers (enum nf_inet_hooks), by the names of their chains. */
+export const HOOKS = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const
+export type HookName = (typeof HOOKS)[number]
+
+/** struct ipt_getinfo: what the kernel says of a table. */
+export interface TableInfo {
+  readonly name: string
+  /** Bit n is set for hook n. */
+  readonly validHooks: number
+  /** Where each hook's chain begins, in bytes; of valid hooks only. */
+  readonly hookEntries: readonly number[]
+  /** Where each hook's policy is. */
+  readonly underflows: readonly number[]
+  readonly entries: number
+  readonly size: number
+}
+
+/** sizeof struct ipt_getinfo, ip6t_getinfo. */
+export const TABLE_INFO_SIZE = 84
+
+export function decodeTableInfo({ bytes, view }: Input): TableInfo {
+  if (bytes.length < TABLE_INFO_SIZE) throw malformed('a table description that is too short')
+  const nul = bytes.indexOf(0)
+  const words = (at: number) => Array.from({ length: 5 }, (_, i) => view.getUint32(at + i * 4, LITTLE_ENDIAN))
+  return {
+    name: new TextDecoder().decode(bytes.subarray(0, nul < 0 || nul > 32 ? 32 : nul)),
+    validHooks: view.getUint32(32, LITTLE_ENDIAN),
+    hookEntries: words(36),
+    underflows: words(56),
+    entries: view.getUint32(76, LITTLE_ENDIAN),
+    size: view.getUint32(80, LITTLE_ENDIAN),
+  }
+}
+
+/** A run of rules of the old blob, by their numbers: `from` included, `to` not. */
+interface Run { readonly from: number; readonly to: number }
+/** A rule that was not in the old blob. */
+export interface NewRule extends RuleBytes {
+  readonly packets?: bigint | undefined
+  readonly byteCount?: bigint | undefined
+}
+type Piece = Run | NewRule
+
+const isRun = (piece: Piece): piece is Run => 'from' in piece
+const lengthOf = (piece: Piece) => (isRun(piece) ? piece.to - piece.from : 1)
+
+/** One chain of a table that is being changed. */
+export interface ChainImage {
+  name: string
+  /** For built-in chains. */
+  readonly hook: HookName | undefined
+  policy: Verdict
+  /** Number of the policy's (or the closing RETURN's) entry in the old blob, -1 for a new chain. */
+  readonly policyEntry: number
+  /** Set where the policy's counters were set by hand. */
+  policyCounters?: { readonly packets: bigint; readonly bytes: bigint } | undefined
+  readonly pieces: Piece[]
+}
+
+/** A blob taken apart as far as its chains. */
+export class TableImage {
+  readonly family: IpFamily
+  readonly info: TableInfo
+  readonly input: Input
+  readonly layout: EntryLayout
+  /** Offset of each entry, and behind the last one the end. */
+  readonly offsets: Int32Array
+  readonly chains: ChainImage[] = []
+  /** First offset of each chain's rules, for finding where a jump leads. */
+  readonly #chainAt = new Map<number, string>()
+
+  /** @throws NfkitError EBADMSG for a blob that is not a table's */
+  constructor(family: IpFamily, info: TableInfo, blob: Uint8Array) {
+    this.family = family
+    this.info = info
+    this.input = inputOf(blob)
+    this.layout = entryLayouts[family]
+    this.offsets = new Int32Array(info.entries + 1)
+    const { input, layout, offsets } = this
+    let count = 0
+    for (let at = 0; at < blob.length; count++) {
+      if (count >= info.entries) throw malformed(`more than the ${info.entries} entries of table ${info.name}`)
+      offsets[count] = at
+      at = entryAt(layout, input, at, blob.length).end
+      offsets[count + 1] = at
+    }
+    if (count !== info.entries) throw malformed(`${count} entries where table ${info.name} has ${info.entries}`)
+    this.#findChains()
+  }
+
+  #findChains(): void {
+    const { info, offsets, input, layout } = this
+    // The last entry is an ERROR of its own.
+    const last = info.entries - 1
+    let i = 0
+    for (const [number, hook] of HOOKS.entries()) {
+      if ((info.validHooks & (1 << number)) === 0) continue
+      const first = this.#entryNumber(info.hookEntries[number]!)
+      const policy = this.#entryNumber(info.underflows[number]!)
+      if (first !== i || policy < first || policy >= last) throw malformed(`the ${hook} chain of table ${info.name} is not where it should be`)
+      this.#add(hook, hook, first, policy)
+      i = policy + 1
+    }
+    while (i < last) {
+      const name = this.errorName(i)
+      if (name === undefined) throw malformed(`a chain without a name in table ${info.name}`)
+      let end = i + 1
+      while (end <= last && this.errorName(end) === undefined) end++
+      // Before the next chain's name comes the RETURN that closes this one.
+      const target = extensionAt(input, offsets[end - 1]! + input.view.getUint16(offsets[end - 1]! + layout.targetOffset, LITTLE_ENDIAN), offsets[end]!)
+      if (end - 1 === i || target.name !== '') throw malformed(`the chain ${name} of table ${info.name} has no end`)
+      this.#add(name, undefined, i + 1, end - 1)
+      i = end
+    }
+  }
+
+  #add(name: string, hook: HookName | undefined, first: number, policyEntry: number): void {
+    const { offsets, input, layout } = this
+    this.#chainAt.set(offsets[first]!, name)
+    const at = offsets[policyEntry]!
+    const verdict = input.view.getInt32(at + layout.size + EXTENSION_HEADER, LITTLE_ENDIAN)
+    const policy = (Object.keys(VERDICT) as Verdict[]).find((one) => VERDICT[one] === verdict)
+    if (policy === undefined) throw malformed(`the chain ${name} ends with the verdict ${verdict}`)
+    this.chains.push({ name, hook, policy, policyEntry, pieces: policyEntry > first ? [{ from: first, to: policyEntry }] : [] })
+  }
+
+  #entryNumber(offset: number): number {
+    // Entries are in order: a binary search.
+    let low = 0
+    let high = this.info.entries
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.offsets[middle]! < offset) low = middle + 1
+      else high = middle
+    }
+    if (this.offsets[low] !== offset || low >= this.info.entries) throw malformed(`no entry at ${offset} of table ${this.info.name}`)
+    return low
+  }
+
+  /** The text of an ERROR target, which names a chain; undefined for any other entry. */
+  errorName(entry: number): string | undefined {
+    const { offsets, input, layout } = this
+    const start = offsets[entry]!
+    const target = start + input.view.getUint16(start + layout.targetOffset, LITTLE_ENDIAN)
+    // 'ER' first: the name is read for these few only.
+    if (input.bytes[target + 2] !== 0x45 || input.bytes[target + 3] !== 0x52) return undefined
+    const span = extensionAt(input, target, offsets[entry + 1]!)
+    if (span.name !== 'ERROR') return undefined
+    const text = input.bytes.subarray(span.start, span.start + Math.min(span.size, 30))
+    const nul = text.indexOf(0)
+    return new TextDecoder().decode(nul < 0 ? text : text.subarray(0, nul))
+  }
+
+  /** One rule of the old blob; its bytes are a view. */
+  rule(entry: number): RuleBytes {
+    const start = this.offsets[entry]!
+    const end = this.offsets[entry + 1]!
+    const jump = this.jumpOf(entry)
+    return { bytes: this.input.bytes.subarray(start, end), chain: jump === undefined ? undefined : this.chainAt(jump) }
+  }
+
+  /** The offset that an entry's standard target goes to; undefined for verdicts, other targets and the next entry. */
+  jumpOf(entry: number): number | undefined {
+    const { offsets, input, layout } = this
+    const start = offsets[entry]!
+    const target = start + input.view.getUint16(start + layout.targetOffset, LITTLE_ENDIAN)
+    if (input.bytes[target + 2] !== 0) return undefined
+    const verdict = input.view.getInt32(target + EXTENSION_HEADER, LITTLE_ENDIAN)
+    return verdict < 0 || verdict === offsets[entry + 1]! ? undefined : verdict
+  }
+
+  /** The chain that begins at an offset. @throws NfkitError EBADMSG */
+  chainAt(offset: number): string {
+    const name = this.#chainAt.get(offset)
+    if (name === undefined) throw malformed(`a jump to ${offset} in table ${this.info.name}, where no chain begins`)
+    return name
+  }
+
+  /** Packets and bytes of an entry of the old blob. */
+  countersOf(entry: number): { packets: bigint; bytes: bigint } {
+    const at = this.offsets[entry]! + this.layout.counters
+    return { packets: this.input.view.getBigUint64(at, LITTLE_ENDIAN), bytes: this.input.view.getBigUint64(at + 8, LITTLE_ENDIAN) }
+  }
+}
+
+/** How many rules a chain has. */
+export function ruleCount(chain: ChainImage): number {
+  let count = 0
+  for (const piece of chain.pieces) count += lengthOf(piece)
+  return count
+}
+
+/** The rule at a place: its number in the old blob, or the new rule itself. */
+export function ruleAt(chain: ChainImage, index: number): number | NewRule {
+  let at = index
+  for (const piece of chain.pieces) {
+    const length = lengthOf(piece)
+    if (at < length) return isRun(piece) ? piece.from + at : piece
+    at -= length
+  }
+  throw new RangeError(`chain ${chain.name} has no rule ${index + 1}`)
+}
+
+/** Takes `remove` rules out from `index` on and puts others in their place. */
+export function spliceRules(chain: ChainImage, index: number, remove: number, insert: readonly (NewRule | number)[]): void {
+  const { pieces } = chain
+  const first = splitAt(pieces, index)
+  const last = splitAt(pieces, index + remove)
+  pieces.splice(first, last - first, ...insert.map((one): Piece => (typeof one === 'number' ? { from: one, to: one + 1 } : one)))
+}
+
+/** Makes a piece begin at a rule's place; answers its number. */
+function splitAt(pieces: Piece[], index: number): number {
+  let at = 0
+  for (let i = 0; i < pieces.length; i++) {
+    if (at === index) return i
+    const piece = pieces[i]!
+    const length = lengthOf(piece)
+    if (index < at + length && isRun(piece)) {
+      const middle = piece.from + (index - at)
+      pieces.splice(i, 1, { from: piece.from, to: middle }, { from: middle, to: piece.to })
+      return i + 1
+    }
+    at += length
+  }
+  return pieces.length
+}
+
+/** What SET_REPLACE needs. */
+export interface AssembledTable {
+  readonly blob: Uint8Array
+  readonly validHooks: number
+  readonly hookEntries: readonly number[]
+  readonly underflows: readonly number[]
+  readonly entries: number
+  /** For each entry the number of the one in the old blob whose counters it gets back, -1 for none. */
+  readonly origins: Int32Array
+  /** Counters of new rules and policies, by entry. */
+  readonly counters: ReadonlyMap<number, { readonly packets: bigint; readonly bytes: bigint }>
+}
+
+/**
+ * Makes one blob of all chains: the built-in ones in the order of their hooks, the others after them in the order of `chains`.
+ * @throws NfkitError NFKIT_NO_SUCH_CHAIN for a jump to a chain that is not there
+ */
+export function assembleTable(image: TableImage, chains: readonly ChainImage[]): AssembledTable {
+  const { layout, offsets, input } = image
+  const total = chains.reduce((sum, chain) => sum + ruleCount(chain) + (chain.hook === undefined ? 2 : 1), 1)
+  const origins = new Int32Array(total).fill(-1)
+  const counters = new Map<number, { packets: bigint; bytes: bigint }>()
+  const hookEntries = [0, 0, 0, 0, 0]
+  const underflows = [0, 0, 0, 0, 0]
+  const starts = new Map<string, number>()
+  const jumps: { at: number; chain: string }[] = []
+  const w = new Writer(input.bytes.length + 4096)
+  let entry = 0
+
+  for (const chain of chains) {
+    if (chain.hook === undefined) {
+      appendError(w, layout, chain.name)
+      entry++
+    }
+    starts.set(chain.name, w.length)
+    if (chain.hook !== undefined) hookEntries[HOOKS.indexOf(chain.hook)] = w.length
+    for (const piece of chain.pieces) {
+      if (isRun(piece)) {
+        const from = offsets[piece.from]!
+        const at = w.length
+        w.raw(input.bytes.subarray(from, offsets[piece.to]!))
+        relocate(image, piece, at - from, w, jumps)
+        for (let old = piece.from; old < piece.to; old++) origins[entry++] = old
+      } else {
+        const at = w.length
+        w.raw(piece.bytes)
+        clearKernelFields(w, layout, at)
+        const target = at + w.view.getUint16(at + layout.targetOffset, LITTLE_ENDIAN)
+        if (piece.chain !== undefined) jumps.push({ at: target + EXTENSION_HEADER, chain: piece.chain })
+        // A standard target of 0: on to the next rule.
+        else if (w.bytes[target + 2] === 0 && w.view.getInt32(target + EXTENSION_HEADER, LITTLE_ENDIAN) >= 0) w.view.setInt32(target + EXTENSION_HEADER, w.length, LITTLE_ENDIAN)
+        if (piece.packets !== undefined || piece.byteCount !== undefined) counters.set(entry, { packets: piece.packets ?? 0n, bytes: piece.byteCount ?? 0n })
+        entry++
+      }
+    }
+    if (chain.hook !== undefined) underflows[HOOKS.indexOf(chain.hook)] = w.length
+    const start = w.reserve(layout.size)
+    appendStandardTarget(w, VERDICT[chain.hook === undefined ? 'RETURN' : chain.policy])
+    closeEntry(w, layout, start, start + layout.size)
+    if (chain.policyCounters !== undefined) counters.set(entry, chain.policyCounters)
+    else origins[entry] = chain.policyEntry
+    entry++
+  }
+  appendError(w, layout, 'ERROR')
+  for (const { at, chain } of jumps) {
+    const start = starts.get(chain)
+    if (start === undefined) throw new NfkitError('NFKIT_NO_SUCH_CHAIN', `a rule of table ${image.info.name} goes to chain ${chain}, which does not exist`)
+    w.view.setInt32(at, start, LITTLE_ENDIAN)
+  }
+  return { blob: w.finish(), validHooks: image.info.validHooks, hookEntries, underflows, entries: total, origins, counters }
+}
+
+/** Sets what is an offset of the table in rules that were copied from the old blob. */
+function relocate(image: TableImage, { from, to }: Run, shift: number, w: Writer, jumps: { at: number; chain: string }[]): void {
+  const { offsets, layout } = image
+  for (let entry = from; entry < to; entry++) {
+    const at = offsets[entry]! + shift
+    clearKernelFields(w, layout, at)
+    const target = at + w.view.getUint16(at + layout.targetOffset, LITTLE_ENDIAN)
+    if (w.bytes[target + 2] !== 0) continue
+    const verdict = w.view.getInt32(target + EXTENSION_HEADER, LITTLE_ENDIAN)
+    if (verdict < 0) continue
+    if (verdict === offsets[entry + 1]!) w.view.setInt32(target + EXTENSION_HEADER, verdict + shift, LITTLE_ENDIAN)
+    else jumps.push({ at: target + EXTENSION_HEADER, chain: image.chainAt(verdict) })
+  }
+}
+
+/** Comefrom is the kernel's own; counters are given back by ADD_COUNTERS. */
+function clearKernelFields(w: Writer, layout: EntryLayout, at: number): void {
+  w.bytes.fill(0, at + layout.comefrom, at + layout.comefrom + 4)
+  w.bytes.fill(0, at + layout.counters, at + layout.counters + 16)
+}
+
+const ERROR_SIZE = 32
+
+function appendError(w: Writer, layout: EntryLayout, name: string): void {
+  const start = w.reserve(layout.size)
+  const target = w.length
+  const at = appendExtension(w, 'ERROR', 0, ERROR_SIZE)
+  w.bytes.set(new TextEncoder().encode(name), at)
+  closeEntry(w, layout, start, target)
+}

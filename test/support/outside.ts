@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Looking at the kernel from outside the library: iproute2 and others, run inside a namespace.
+
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { Netns } from '../../lib/index.js'
+
+/** Runs a command in a namespace; throws with its stderr when it fails. */
+export function run(ns: Netns, command: string, ...args: string[]): string {
+  const result = tryRun(ns, command, ...args)
+  if (result.status !== 0) throw new Error(`${command} ${args.join(' ')}: status ${result.status}: ${result.stderr}`)
+  return result.stdout
+}
+
+/** Runs a command in a namespace, whatever its status. */
+export function tryRun(ns: Netns, command: string, ...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr, error } = spawnSync('nsenter', [`--net=${ns.path}`, '--', command, ...args], { encoding: 'utf8', maxBuffer: 1 << 28 })
+  if (error !== undefined) throw error
+  return { status, stdout, stderr }
+}
+
+/** Runs a command in a namespace with text on its standard input. */
+export function feed(ns: Netns, input: string, command: string, ...args: string[]): string {
+  const { status, stdout, stderr, error } = spawnSync('nsenter', [`--net=${ns.path}`, '--', command, ...args], { encoding: 'utf8', input, maxBuffer: 1 << 28 })
+  if (error !== undefined) throw error
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: status ${status}: ${stderr}`)
+  return stdout
+}
+
+/** Runs many commands of `ip` or `bridge` in one process: in a guest a process takes a fifth of a second. */
+export function batch(ns: Netns, command: 'ip' | 'bridge', lines: readonly string[]): void {
+  feed(ns, lines.join('\n'), command, '-batch', '-')
+}
+
+/** `ip -j -d ...` parsed. */
+export function ipJson(ns: Netns, ...args: string[]): any[] {
+  return JSON.parse(run(ns, 'ip', '-j', '-d', ...args) || '[]')
+}
+
+/** `bridge -j -d ...` parsed. */
+export function bridgeJson(ns: Netns, ...args: string[]): any[] {
+  return JSON.parse(run(ns, 'bridge', '-j', '-d', ...args) || '[]')
+}
+
+/** Whether the kernel has a device kind or option, asked of iproute2: the reason to skip when it has not. */
+export function lacks(what: 'dummy' | 'vlan-filtering' | 'macvlan' | 'vlan' | 'ifb'): string | false {
+  const ns = Netns.create()
+  try {
+    const steps: Record<typeof what, string[][]> = {
+      dummy: [['link', 'add', 't0', 'type', 'dummy']],
+      ifb: [['link', 'add', 't0', 'type', 'ifb']],
+      'vlan-filtering': [['link', 'add', 't0', 'type', 'bridge', 'vlan_filtering', '1']],
+      macvlan: [['link', 'add', 't0', 'type', 'veth'], ['link', 'add', 't1', 'link', 't0', 'type', 'macvlan']],
+      vlan: [['link', 'add', 't0', 'type', 'veth'], ['link', 'add', 't1', 'link', 't0', 'type', 'vlan', 'id', '5']],
+    }
+    return steps[what].every((args) => tryRun(ns, 'ip', ...args).status === 0) ? false : `this kernel has no ${what}; the vm ring runs this`
+  } finally {
+    ns.close()
+  }
+}
+
+/**
+ * Why tcpdump cannot be used here, or false. It gives up its privileges by setgroups(2), which a user namespace that an
+ * ordinary user made does not allow (user_namespaces(7)).
+ */
+export const noTcpdump: string | false = readFileSync('/proc/self/setgroups', 'utf8').trim() === 'deny'
+  && 'tcpdump does not run in the user namespace of an ordinary user; as root it does'

@@ -118,7 +118,8 @@ t.test('every source names its licence', (t) => {
 t.test('no file names a registry, an archive host or a place on somebody\'s machine', (t) => {
   const hosts = /\b(registry\.(npmjs|yarnpkg|npmmirror)\.\w+|(files\.pythonhosted|pypi|proxy\.golang)\.org|(deb|ftp|snapshot|security)\.debian\.org|npm\.pkg\.github)/i
   const places = /(^|[^\w.])\/(work|root|home\/\w+|Users\/\w+)\/[\w.]/m
-  const top = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isFile() && !/\.tgz$/.test(entry.name)).map((entry) => entry.name)
+  // In a second work tree of git .git is a file that names the place of the first.
+  const top = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isFile() && !/^\.git$|\.tgz$/.test(entry.name)).map((entry) => entry.name)
   for (const file of [...top, ...SOURCES.flatMap(filesBelow)]) {
     const text = read(file)
     const found = hosts.exec(text) ?? places.exec(text)

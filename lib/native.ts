@@ -90,7 +90,7 @@ function howToLoad(cause: unknown, root: string): string {
   const wanted = /version `?((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)/.exec(message)?.[1]
   if (wanted !== undefined) return `this system's libraries are older than it asks for (${wanted}): build it here, from a checkout, with "npm run build"`
   if (existsSync(join(root, 'binding.gyp'))) return `build it with "npm run build" in ${root} (needs a C++ compiler, make and python3)`
-  return 'this package was packed without one for this system: in a checkout on it, "npm run prebuild" and "npm pack" make one that has it'
+  return 'this package was packed without one for this system: in a checkout on it, "npm run prebuilds" and "npm pack" make one that has it'
 }
 
 /** The addon of this environment. */

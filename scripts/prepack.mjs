@@ -10,7 +10,7 @@ main(async () => {
   for (const platform of Object.keys(PLATFORMS)) {
     const state = await prebuildState(platform)
     if (state === 'stale' || (state === 'missing' && platform === nativePlatform)) {
-      throw new Error(`the addon for ${platform} is ${state}: run "npm run prebuild -- ${platform}"`)
+      throw new Error(`the addon for ${platform} is ${state}: run "npm run prebuilds -- ${platform}"`)
     }
     if (state === 'missing') process.stderr.write(`nfkit: packing without an addon for ${platform}\n`)
   }

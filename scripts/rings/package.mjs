@@ -61,7 +61,7 @@ export async function run ({ report, log }) {
         if (await prebuildState(platform) !== 'current') continue
         await check(`${platform}: asks for no newer libraries than the runtimes do`, async () => { expect((await floorOf(platform)).tooNew, []) })
       }
-      // One for a platform that is no longer what the sources say must not get into the tarball; npm run prebuild makes it again.
+      // One for a platform that is no longer what the sources say must not get into the tarball; npm run prebuilds makes it again.
       for (const platform of Object.keys(PLATFORMS)) {
         if (await prebuildState(platform) === 'stale') await rm(join(projectRoot, 'prebuilds', platform), { recursive: true })
       }

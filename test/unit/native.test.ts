@@ -229,7 +229,7 @@ t.test('when it cannot be loaded, the error says what would help', (t) => {
   const load = `import('./node_modules/nfkit/dist/lib/index.js').catch((error) => { console.log(JSON.stringify(error)) })`
   const failure = () => JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', load], { cwd: place, encoding: 'utf8' }))
 
-  t.match(failure(), { name: 'NfkitError', code: 'NFKIT_ADDON_MISSING', hint: /packed without one .*npm run prebuild/ })
+  t.match(failure(), { name: 'NfkitError', code: 'NFKIT_ADDON_MISSING', hint: /packed without one .*npm run prebuilds/ })
   writeFileSync(join(place, 'node_modules/nfkit/binding.gyp'), '{}')
   t.match(failure(), { code: 'NFKIT_ADDON_MISSING', hint: /"npm run build" in .*nfkit/ })
   t.end()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// npm run prebuild [-- platform...]: the addons of the package, for all platforms or those named; says what each needs.
+// npm run prebuilds [-- platform...]: the addons of the package, for all platforms or those named; says what each needs.
 import { stat } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { projectRoot } from './lib/debian-packages.mjs'

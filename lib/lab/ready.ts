@@ -8,8 +8,11 @@ import type { Netns } from '../netns.js'
 import { parseIp } from '../wire/ip.js'
 import { parseMac } from '../wire/mac.js'
 
-/** Milliseconds: usually it is one or two. What is not ready by then does not wait for the kernel's background work. */
-const PATIENCE = 1000
+/**
+ * Milliseconds: usually it is one or two, and the kernel puts off what is not urgent by up to a second (net/core/link_watch.c). What is
+ * not ready by then does not wait for the kernel's background work.
+ */
+const PATIENCE = 3000
 
 const pause = new Int32Array(new SharedArrayBuffer(4))
 

@@ -59,3 +59,5 @@ export type {
 } from './bridge/cam.js'
 export type { CamChange } from './bridge/cam-watch.js'
 export type { CamEntry, CamFlag, CamRemote, CamState } from './wire/fdb.js'
+export * as KernelModule from './clone/kernel-module.js'
+export type { BuildOptions, LoadOptions, ModuleCandidate, ModuleFileInfo, ModuleObstacle, ModuleStatus } from './clone/kernel-module.js'

@@ -27,6 +27,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/mdb.js')).mdb,
   },
   {
+    name: 'module', summary: 'the kernel module: is it there, build it, load it',
+    load: async () => (await import('./commands/module.js')).module,
+  },
+  {
     name: 'lab', summary: 'run a command in a private network, as root of its own',
     load: async () => (await import('./commands/lab.js')).lab,
   },

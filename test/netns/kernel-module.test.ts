@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// The kernel module on this machine: what keeps it from being loaded is named. That it loads is the vm ring's.
+
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { KernelModule, Netns } from '../../lib/index.js'
+import { spawnNfkit } from '../support/cli.js'
+import { run } from '../support/outside.js'
+
+t.setTimeout(300_000)
+
+t.test('status', async (t) => {
+  const ns = Netns.create()
+  t.teardown(() => ns.close())
+  const status = KernelModule.status()
+  t.equal(status.kernel, run(ns, 'uname', '-r').trim())
+  const modules = existsSync('/proc/modules')
+  t.equal(status.loadObstacles.some(({ code }) => code === 'NFKIT_NO_LOADABLE_MODULES'), !modules, 'whether this kernel loads modules')
+  t.equal(status.headers !== undefined, existsSync(`/lib/modules/${status.kernel}/build/Makefile`))
+  t.equal(status.buildObstacles.some(({ code }) => code === 'NFKIT_KERNEL_HEADERS_MISSING'), status.headers === undefined)
+  const json = spawnNfkit(undefined, ['module', 'status', '--json'])
+  t.same(JSON.parse(json.stdout), status)
+  const text = spawnNfkit(undefined, ['module', 'status'])
+  t.equal(text.status, 0)
+  for (const { code } of [...status.buildObstacles, ...status.loadObstacles]) t.ok(text.stdout.includes(`(${code})`), code)
+})
+
+t.test('a kernel that loads no modules', { skip: existsSync('/proc/modules') && 'this kernel loads modules' }, async (t) => {
+  for (const call of [() => KernelModule.load(), () => KernelModule.load({ file: '/nonexistent.ko' }), () => KernelModule.unload()]) {
+    await t.rejects(call(), { name: 'NfkitError', code: 'NFKIT_NO_LOADABLE_MODULES', message: /without loadable modules/, hint: /boot a kernel/ })
+  }
+  for (const verb of ['load', 'unload']) {
+    const { status, stdout, stderr } = spawnNfkit(undefined, ['module', verb])
+    t.match({ status, stdout, stderr }, { status: 1, stdout: '', stderr: /^nfkit: (un)?loading the kernel module: this kernel .*NFKIT_NO_LOADABLE_MODULES\)\n$/ })
+  }
+})
+
+t.test('building without headers', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'nfkit-module-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const options = { headers: join(directory, 'none'), directory: join(directory, 'out') }
+  await t.rejects(KernelModule.build(options), { name: 'NfkitError', hint: /install/ })
+  t.notOk(existsSync(options.directory), 'nothing was made')
+  t.match(spawnNfkit(undefined, ['module', 'build', '--headers', options.headers, '--directory', options.directory]), { status: 1, stdout: '', stderr: /^nfkit: building the kernel module: .*_MISSING\)\n$/ })
+  t.match(spawnNfkit(undefined, ['module', 'build', '--netns', 'x']), { status: 2, stderr: /there is no option "--netns"/ })
+})

@@ -115,7 +115,10 @@ export class Netns {
     return `/proc/${process.pid}/fd/${this.#openFd()}`
   }
 
-  /** Opens a file as a thread in this namespace sees it: `/proc/sys/net/...`, `/proc/thread-self/net/...`. */
+  /**
+   * Opens a file as a thread in this namespace sees it: `/proc/sys/net/...`, `/proc/thread-self/net/...`.
+   * @internal
+   */
   openFile(path: string, flags: number): RawDescriptor {
     return checkDescriptor(addon.open(path, flags, 0, this.#openFd()), 'open', path)
   }

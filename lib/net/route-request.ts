@@ -31,7 +31,7 @@ export interface Nexthop {
   encap?: Uint8Array
 }
 
-/** What a route is to be. What {@link list} answers can be given back; what the kernel decides is passed over then. */
+/** What a route is to be. What `Route.list` answers can be given back; what the kernel decides is passed over then. */
 export interface RouteSpec {
   /** `10.0.0.0/8`, an address alone, or `default`: all of the family. */
   destination: string

@@ -13,7 +13,7 @@ import {
 import { checkBoolean, checkKeys } from './check.js'
 import { tableNumber } from './route-request.js'
 
-/** Which packets a rule is about and what it does. What {@link list} answers can be given back. */
+/** Which packets a rule is about and what it does. What `Rule.list` answers can be given back. */
 export interface RuleSpec {
   /**
    * The order of looking, 0 to 4294967295; the lowest is first. Unless told, one before the second rule there is, as

@@ -148,6 +148,9 @@ export async function run ({ report, log }) {
           '--lib', 'es2023,esnext.disposable', '--types', 'node', '--module', module ?? '', '--moduleResolution', resolution ?? '', 'typed.ts',
         ], { cwd: app }))
       }
+      await check('the reference builds without a warning', () => runOrThrow(process.execPath, [
+        join(projectRoot, 'node_modules', 'typedoc', 'bin', 'typedoc'), '--out', join(work, 'reference'),
+      ], { cwd: projectRoot }))
       const tools = join(cacheRoot, 'runtimes', 'node_modules')
       await check('publint', async () => {
         const { stdout } = await runCommand(node['24'], [join(tools, 'publint', 'src', 'cli.js'), tarball, '--strict'], { env: { NO_COLOR: '1' } })

@@ -36,9 +36,9 @@ function fileRows(path: string): string[][] {
 // connlabel.conf is read by its own library, which is not there on every machine.
 const lookupRows = (file: string) => (file.startsWith('/etc/iproute2/') ? fileRows(file) : [])
 const numberOf = (path: string, name: string) => fileRows(path).filter((row) => row[0] === name || row.slice(2).includes(name)).map((row) => Number(row[1]))[0]
-const accounts = (path: string) => readFileSync(path, 'utf8').split('\n').map((line) => line.split(':'))
+const accounts = (path: string) => readFileSync(path, 'utf8').split('\n').map((line) => line.split(':')).filter((row) => row.length > 2)
 const idOf = (path: string, name: string) => accounts(path).filter((row) => row[0] === name).map((row) => Number(row[2]))[0]
-const nameOf = (path: string, id: number) => accounts(path).find((row) => row.length > 2 && Number(row[2]) === id)?.[0]
+const nameOf = (path: string, id: number) => accounts(path).find((row) => Number(row[2]) === id)?.[0]
 
 const GET_INFO = 64
 const GET_ENTRIES = 65

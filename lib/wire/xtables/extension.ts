@@ -137,6 +137,7 @@ export function encodeExtension(extension: Extension, value: Readonly<Record<str
     const path = `${extension.name}.${property.key}`
     if (isNot(given)) {
       if (property.invert === undefined) throw invalidArgument(path, 'a value that is not negated', given)
+      if (given.not === false) throw invalidArgument(path, 'true or { not: true }', given)
       property.invert.set(p)
       given = given.not
     }

@@ -53,7 +53,8 @@ function parseShortIpv4(text: string, wholeOnly = false): Uint8Array | undefined
   return bytes
 }
 
-function parseNumericIp(text: string, family: IpFamily, wholeOnly = false): Uint8Array | undefined {
+/** An address by number only. */
+export function parseNumericIp(text: string, family: IpFamily, wholeOnly = false): Uint8Array | undefined {
   if (family === 'ipv4') return parseShortIpv4(text, wholeOnly)
   try { return parseIp(text, 'address', 'ipv6') } catch { return undefined }
 }
@@ -113,20 +114,27 @@ export function writeAddress(p: Payload, layout: EntryLayout, which: 'source' | 
   p.set(which === 'source' ? layout.sourceMask : layout.destinationMask, mask)
 }
 
-/** An interface name with its mask. @throws the error that `fail` makes */
-export function writeInterface(p: Payload, layout: EntryLayout, which: 'in' | 'out', text: string, fail: (expected: string) => Error): void {
+/** An interface name with its mask, 16 bytes each. @throws the error that `fail` makes */
+export function putInterfaceName(p: Payload, at: number, maskAt: number, text: string, fail: (expected: string) => Error): void {
   const data = new TextEncoder().encode(text)
   if (data.length < 1 || data.length > 15 || data.includes(0)) throw fail('an interface name of 1 to 15 bytes')
-  p.set(which === 'in' ? layout.inInterface : layout.outInterface, data)
+  p.set(at, data)
   // The NUL is part of the comparison unless a + ends the name.
-  p.set(which === 'in' ? layout.inMask : layout.outMask, new Uint8Array(text.endsWith('+') ? data.length - 1 : data.length + 1).fill(0xff))
+  p.set(maskAt, new Uint8Array(text.endsWith('+') ? data.length - 1 : data.length + 1).fill(0xff))
 }
 
-function readInterface(p: Payload, layout: EntryLayout, which: 'in' | 'out'): string {
-  const data = p.slice(which === 'in' ? layout.inInterface : layout.outInterface, 16)
+export function readInterfaceName(p: Payload, at: number): string {
+  const data = p.slice(at, 16)
   const nul = data.indexOf(0)
   return new TextDecoder().decode(nul < 0 ? data : data.subarray(0, nul))
 }
+
+/** One of the two interface names of an entry. @throws the error that `fail` makes */
+export function writeInterface(p: Payload, layout: EntryLayout, which: 'in' | 'out', text: string, fail: (expected: string) => Error): void {
+  putInterfaceName(p, which === 'in' ? layout.inInterface : layout.outInterface, which === 'in' ? layout.inMask : layout.outMask, text, fail)
+}
+
+const readInterface = (p: Payload, layout: EntryLayout, which: 'in' | 'out') => readInterfaceName(p, which === 'in' ? layout.inInterface : layout.outInterface)
 
 /** Writes the protocol and, for IPv6, the flag that says that there is one. */
 export function writeProtocol(p: Payload, layout: EntryLayout, number: number): void {

@@ -27,7 +27,8 @@ export interface RawDescriptor {
   accept(): RawDescriptor | number
   /** Writes the socket's own address into `into`; answers its length. */
   localAddress(into: Uint8Array): number
-  setOption(level: number, name: number, value: Uint8Array): number
+  /** setsockopt; `pointers` as in {@link ioctl}. */
+  setOption(level: number, name: number, value: Uint8Array, pointers?: readonly (Uint8Array | number)[]): number
   /** Reads into `value`; answers the length that the kernel gave. */
   getOption(level: number, name: number, value: Uint8Array): number
   /**
@@ -35,6 +36,8 @@ export interface RawDescriptor {
    * the struct that holds it, the offset there, the bytes that it points to.
    */
   ioctl(request: number, argument: Uint8Array, pointers?: readonly (Uint8Array | number)[]): number
+  /** flock(2): LOCK_EX is 2, with LOCK_NB (4) it answers -EAGAIN instead of waiting. */
+  flock(operation: number): number
   send(data: Uint8Array, flags: number, address?: Uint8Array): number
   /** recvmsg into `into` from `offset` on; `sender`, if given, gets the address. With MSG_TRUNC the true length. */
   receive(into: Uint8Array, offset: number, flags: number, sender?: Uint8Array): number

@@ -246,6 +246,12 @@ export function readSysctl(name: string, netns?: NetnsLike): string {
   try { return readFile(fd, sysctlPath(name)) } finally { release() }
 }
 
+/** Reads a file below `/proc/thread-self/net` as the namespace given has it, or this process's own. */
+export function readProc(name: string, netns?: NetnsLike): string {
+  const { fd, release } = resolveNetns(netns)
+  try { return readFile(fd, `/proc/thread-self/net/${name}`) } finally { release() }
+}
+
 /** Writes a network sysctl of the namespace given, or of this process's own. */
 export function writeSysctl(name: string, value: string | number, netns?: NetnsLike): void {
   const { fd, release } = resolveNetns(netns)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +33,28 @@ bool Tail(const Call& call, size_t index, Bytes* bytes) {
   return true;
 }
 
+// Argument `index`, if given, names the pointers within buffers: holder, offset, target, and so on by threes. They are
+// written just before the system call, when nothing can move the buffers any more.
+bool PatchPointers(const Call& call, size_t index) {
+  uint32_t count = 0;
+  napi_value list = call.Argument(index);
+  if (!call.Has(index)) return true;
+  if (napi_get_array_length(call.env, list, &count) != napi_ok || count % 3 != 0) return false;
+  for (uint32_t i = 0; i < count; i += 3) {
+    Bytes holder, target;
+    double offset;
+    napi_value value;
+    if (!call.ViewOf(list, i, &holder) || !call.ViewOf(list, i + 2, &target) ||
+        napi_get_element(call.env, list, i + 1, &value) != napi_ok ||
+        napi_get_value_double(call.env, value, &offset) != napi_ok ||
+        !(offset >= 0 && offset + sizeof(void*) <= static_cast<double>(holder.size))) {
+      return false;
+    }
+    memcpy(holder.data + static_cast<size_t>(offset), &target.data, sizeof(void*));
+  }
+  return true;
+}
+
 sockaddr* Address(const Bytes& bytes) { return reinterpret_cast<sockaddr*>(bytes.data); }
 
 napi_property_descriptor Property(const char* name, napi_callback method, napi_callback getter = nullptr) {
@@ -52,6 +75,7 @@ Napi::Function Descriptor::Define(Environment* environment) {
                          Property("setOption", Invoke<&Descriptor::SetOption>),
                          Property("getOption", Invoke<&Descriptor::GetOption>),
                          Property("ioctl", Invoke<&Descriptor::Ioctl>),
+                         Property("flock", Invoke<&Descriptor::Flock>),
                          Property("send", Invoke<&Descriptor::Send>),
                          Property("receive", Invoke<&Descriptor::Receive>),
                          Property("read", Invoke<&Descriptor::Read>),
@@ -177,7 +201,10 @@ int Descriptor::LocalAddress(const Call& call) {
 int Descriptor::SetOption(const Call& call) {
   int level, name;
   Bytes value;
-  if (!call.Int(0, &level) || !call.Int(1, &name) || !call.View(2, &value) || value.size > kMostBytes) return -EINVAL;
+  if (!call.Int(0, &level) || !call.Int(1, &name) || !call.View(2, &value) || value.size > kMostBytes ||
+      !PatchPointers(call, 3)) {
+    return -EINVAL;
+  }
   return Retry([&] { return setsockopt(fd_, level, name, value.data, static_cast<socklen_t>(value.size)); });
 }
 
@@ -193,27 +220,17 @@ int Descriptor::GetOption(const Call& call) {
   return result < 0 ? result : static_cast<int>(size);
 }
 
-// The third argument names the pointers within the buffers: holder, offset, target, and so on by threes. They are written
-// just before the call, when nothing can move the buffers any more.
 int Descriptor::Ioctl(const Call& call) {
   int64_t request;
   Bytes argument;
-  if (!call.Integer(0, 0, UINT32_MAX, &request) || !call.View(1, &argument)) return -EINVAL;
-  uint32_t count = 0;
-  if (call.Has(2) && (napi_get_array_length(call.env, call.Argument(2), &count) != napi_ok || count % 3 != 0)) return -EINVAL;
-  for (uint32_t i = 0; i < count; i += 3) {
-    Bytes holder, target;
-    double offset;
-    napi_value value;
-    if (!call.ViewOf(call.Argument(2), i, &holder) || !call.ViewOf(call.Argument(2), i + 2, &target) ||
-        napi_get_element(call.env, call.Argument(2), i + 1, &value) != napi_ok ||
-        napi_get_value_double(call.env, value, &offset) != napi_ok ||
-        !(offset >= 0 && offset + sizeof(void*) <= static_cast<double>(holder.size))) {
-      return -EINVAL;
-    }
-    memcpy(holder.data + static_cast<size_t>(offset), &target.data, sizeof(void*));
-  }
+  if (!call.Integer(0, 0, UINT32_MAX, &request) || !call.View(1, &argument) || !PatchPointers(call, 2)) return -EINVAL;
   return Retry([&] { return ioctl(fd_, static_cast<unsigned long>(request), argument.data); });
+}
+
+int Descriptor::Flock(const Call& call) {
+  int operation;
+  if (!call.Int(0, &operation)) return -EINVAL;
+  return Retry([&] { return flock(fd_, operation); });
 }
 
 int Descriptor::Send(const Call& call) {

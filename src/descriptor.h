@@ -41,6 +41,7 @@ class Descriptor : public Napi::ObjectWrap<Descriptor> {
   int SetOption(const Call& call);
   int GetOption(const Call& call);
   int Ioctl(const Call& call);
+  int Flock(const Call& call);
   int Send(const Call& call);
   int Receive(const Call& call);
   int Read(const Call& call);

@@ -45,10 +45,13 @@ export function decodeTableInfo({ bytes, view }: Input): TableInfo {
 
 /** A run of rules of the old blob, by their numbers: `from` included, `to` not. */
 interface Run { readonly from: number; readonly to: number }
-/** A rule that was not in the old blob. */
+/** A rule that was not in the old blob, or one that was and has other counters now. */
 export interface NewRule extends RuleBytes {
+  /** What its counters begin with; on top of what `origin` counted. */
   readonly packets?: bigint | undefined
   readonly byteCount?: bigint | undefined
+  /** Number of the entry in the old blob whose counters it takes over. */
+  readonly origin?: number | undefined
 }
 type Piece = Run | NewRule
 
@@ -63,8 +66,8 @@ export interface ChainImage {
   policy: Verdict
   /** Number of the policy's (or the closing RETURN's) entry in the old blob, -1 for a new chain. */
   readonly policyEntry: number
-  /** Set where the policy's counters were set by hand. */
-  policyCounters?: { readonly packets: bigint; readonly bytes: bigint } | undefined
+  /** Set where the policy's counters were set by hand; with `kept` they come on top of what it counted. */
+  policyCounters?: { readonly packets: bigint; readonly bytes: bigint; readonly kept?: boolean } | undefined
   readonly pieces: Piece[]
 }
 
@@ -78,7 +81,7 @@ export class TableImage {
   readonly offsets: Int32Array
   readonly chains: ChainImage[] = []
   /** First offset of each chain's rules, for finding where a jump leads. */
-  readonly #chainAt = new Map<number, string>()
+  readonly #chainAt = new Map<number, ChainImage>()
 
   /** @throws NfkitError EBADMSG for a blob that is not a table's */
   constructor(family: IpFamily, info: TableInfo, blob: Uint8Array) {
@@ -127,12 +130,13 @@ export class TableImage {
 
   #add(name: string, hook: HookName | undefined, first: number, policyEntry: number): void {
     const { offsets, input, layout } = this
-    this.#chainAt.set(offsets[first]!, name)
     const at = offsets[policyEntry]!
     const verdict = input.view.getInt32(at + layout.size + EXTENSION_HEADER, LITTLE_ENDIAN)
     const policy = (Object.keys(VERDICT) as Verdict[]).find((one) => VERDICT[one] === verdict)
     if (policy === undefined) throw malformed(`the chain ${name} ends with the verdict ${verdict}`)
-    this.chains.push({ name, hook, policy, policyEntry, pieces: policyEntry > first ? [{ from: first, to: policyEntry }] : [] })
+    const chain: ChainImage = { name, hook, policy, policyEntry, pieces: policyEntry > first ? [{ from: first, to: policyEntry }] : [] }
+    this.chains.push(chain)
+    this.#chainAt.set(offsets[first]!, chain)
   }
 
   #entryNumber(offset: number): number {
@@ -180,9 +184,9 @@ export class TableImage {
     return verdict < 0 || verdict === offsets[entry + 1]! ? undefined : verdict
   }
 
-  /** The chain that begins at an offset. @throws NfkitError EBADMSG */
+  /** The name, as it is now, of the chain that begins at an offset. @throws NfkitError EBADMSG */
   chainAt(offset: number): string {
-    const name = this.#chainAt.get(offset)
+    const name = this.#chainAt.get(offset)?.name
     if (name === undefined) throw malformed(`a jump to ${offset} in table ${this.info.name}, where no chain begins`)
     return name
   }
@@ -246,7 +250,7 @@ export interface AssembledTable {
   readonly entries: number
   /** For each entry the number of the one in the old blob whose counters it gets back, -1 for none. */
   readonly origins: Int32Array
-  /** Counters of new rules and policies, by entry. */
+  /** Counters of new rules and policies, by entry: on top of what the origin counted, where there is one. */
   readonly counters: ReadonlyMap<number, { readonly packets: bigint; readonly bytes: bigint }>
 }
 
@@ -289,7 +293,7 @@ export function assembleTable(image: TableImage, chains: readonly ChainImage[]):
         // A standard target of 0: on to the next rule.
         else if (w.bytes[target + 2] === 0 && w.view.getInt32(target + EXTENSION_HEADER, LITTLE_ENDIAN) >= 0) w.view.setInt32(target + EXTENSION_HEADER, w.length, LITTLE_ENDIAN)
         if (piece.packets !== undefined || piece.byteCount !== undefined) counters.set(entry, { packets: piece.packets ?? 0n, bytes: piece.byteCount ?? 0n })
-        entry++
+        origins[entry++] = piece.origin ?? -1
       }
     }
     if (chain.hook !== undefined) underflows[HOOKS.indexOf(chain.hook)] = w.length
@@ -297,7 +301,7 @@ export function assembleTable(image: TableImage, chains: readonly ChainImage[]):
     appendStandardTarget(w, VERDICT[chain.hook === undefined ? 'RETURN' : chain.policy])
     closeEntry(w, layout, start, start + layout.size)
     if (chain.policyCounters !== undefined) counters.set(entry, chain.policyCounters)
-    else origins[entry] = chain.policyEntry
+    if (chain.policyCounters === undefined || chain.policyCounters.kept === true) origins[entry] = chain.policyEntry
     entry++
   }
   appendError(w, layout, 'ERROR')
@@ -332,7 +336,8 @@ function clearKernelFields(w: Writer, layout: EntryLayout, at: number): void {
 
 const ERROR_SIZE = 32
 
-function appendError(w: Writer, layout: EntryLayout, name: string): void {
+/** An ERROR entry: before a chain it says the name, at the end it is the end. */
+export function appendError(w: Writer, layout: EntryLayout, name: string): void {
   const start = w.reserve(layout.size)
   const target = w.length
   const at = appendExtension(w, 'ERROR', 0, ERROR_SIZE)

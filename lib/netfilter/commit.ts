@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// One table as a transaction: read, change, make sure that nobody else changed it, replace, give the counters back. The lock is
+// apart from it (lock.ts), since a restore changes several tables under one:
+//
+//   await withLock(access.lock, () => { for (const table of tables) commitTable(access, table, (image) => chains) }, signal)
+//   withLockSync(access.lock, () => ...)
+//
+// Within the lock everything is synchronous: the kernel answers at once.
+
+import { NfkitError } from '../errors.js'
+import { checkChains } from '../wire/xtables/chain-graph.js'
+import { assembleTable, type ChainImage, type TableImage, type TableInfo } from '../wire/xtables/table.js'
+import { sameInfo, type TableAccess } from './access.js'
+
+/** How often a change is made anew because somebody changed the table meanwhile. */
+const ATTEMPTS = 64
+
+/**
+ * Changes one table. The caller holds the lock, or does without.
+ *
+ * `change` gets the table as it is and answers the chains that it is to have: built-in ones in the order of their hooks, the others
+ * sorted (`insertChain`); or undefined when nothing is to change, and then nothing is written. It can change `image.chains` in
+ * place: when somebody else changed the table meanwhile, `change` is called again with a fresh image, so what it
+ * decides must come from the image alone. What it throws ends the commit, and the table is as it was.
+ *
+ * With a lock, "nobody changed it" is a comparison of the sizes and chain offsets that GET_INFO tells; without one (`access.lock` is
+ * `off`) the whole table is read again and compared. Both leave a moment before the replacement in which a program that takes no
+ * lock goes unseen, unless it changes the number of rules: then the kernel answers EAGAIN.
+ *
+ * @throws NfkitError NFKIT_NO_SUCH_CHAIN, NFKIT_CHAIN_LOOP with the path, before the kernel is asked; EAGAIN when the table never held
+ * still; NFKIT_COUNTERS_LOST when the change was made but counters were lost; EPERM, EINVAL, ENOMEM and others of the kernel's, and
+ * then the table is as it was
+ * @returns whether the table was replaced
+ */
+export function commitTable(access: TableAccess, table: string, change: (image: TableImage) => readonly ChainImage[] | undefined): boolean {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const image = access.readTable(table)
+    const chains = change(image)
+    if (chains === undefined) return false
+    checkChains(image, chains)
+    const assembled = assembleTable(image, chains)
+    if (!unchanged(access, image)) continue
+    const old = access.socket.replace(table, assembled, image.info.entries)
+    if (old === undefined) continue
+    access.socket.addCounters(table, assembled, old)
+    return true
+  }
+  throw new NfkitError('EAGAIN', `table ${table} was changed by others during each of ${ATTEMPTS} attempts to change it`,
+    { hint: access.lock === 'off' ? 'let every program that changes it take the lock' : 'a program changes it without the lock that this one holds' })
+}
+
+/** Whether the table is still what was read. */
+function unchanged(access: TableAccess, image: TableImage & { readonly absent?: boolean }): boolean {
+  const { name } = image.info
+  const info: TableInfo = access.socket.info(name)
+  if (!sameInfo(info, image.info)) return false
+  // What was assumed of an absent table can be wrong: iptable_filter has a parameter for the policy of FORWARD.
+  if (access.lock !== 'off' && image.absent !== true) return true
+  const blob = access.socket.entries(info)
+  return blob !== undefined && sameEntries(image, blob)
+}
+
+/** Whether two blobs of the same size differ in counters only. Writes the old counters into the new one. */
+function sameEntries({ input, offsets, layout, info }: TableImage, blob: Uint8Array): boolean {
+  const { bytes } = input
+  for (let entry = 0; entry < info.entries; entry++) {
+    const at = offsets[entry]! + layout.counters
+    for (let i = at; i < at + 16; i++) blob[i] = bytes[i]!
+  }
+  return Buffer.compare(bytes, blob) === 0
+}

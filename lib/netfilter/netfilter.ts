@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// The iptables tables of one family in one network namespace.
+
+import { inspect } from 'node:util'
+import { invalidArgument, NfkitError } from '../errors.js'
+import { checkKeys } from '../net/check.js'
+import type { NetnsLike } from '../netns.js'
+import type { IpFamily } from '../wire/ip.js'
+import { TableAccess } from './access.js'
+import { commitTable } from './commit.js'
+import type { CounterKind } from './counters.js'
+import { TableDraft } from './draft.js'
+import { checkLockOptions, type LockOptions, withLock, withLockSync } from './lock.js'
+import { checkTableName } from './names.js'
+import { TableSnapshot } from './snapshot.js'
+import type { TableName } from '../wire/xtables/tables.js'
+import '../wire/xtables/extensions/index.js'
+
+/** What {@link Netfilter.open} takes. */
+export interface NetfilterOptions {
+  /** `ipv4` unless told. */
+  family?: IpFamily | undefined
+  /** The namespace; this process's own unless told. */
+  netns?: NetnsLike | undefined
+  /**
+   * The lock that every program takes that changes tables: `/run/xtables.lock`, as iptables-legacy. `off` does without: then the
+   * table is read twice in each update, and a change of somebody else's can still be lost in the moment before the replacement.
+   */
+  lock?: LockOptions | 'off' | undefined
+}
+
+/** What {@link Netfilter.update} takes. */
+export interface UpdateOptions {
+  /** Ends the waiting for the lock; an update that has begun is done at once and cannot be aborted. */
+  signal?: AbortSignal | undefined
+}
+
+/** What {@link Netfilter.table} takes. */
+export interface TableOptions<K extends CounterKind = CounterKind> {
+  /** Counters as numbers, exact up to 2^53 - 1, or as bigints. */
+  counters?: K | undefined
+}
+
+/**
+ * The legacy tables that iptables(8) shows: filter, nat, mangle, raw and security, read and written through the kernel's own
+ * socket options. Rules of nft are another thing, which the kernel keeps beside them: see {@link Netfilter.check}.
+ *
+ * Everything needs CAP_NET_ADMIN in the namespace (NfkitError EPERM otherwise), and a kernel with legacy tables
+ * (NFKIT_LEGACY_TABLES_MISSING otherwise). The handle holds a socket, until {@link close}.
+ */
+export class Netfilter {
+  readonly family: IpFamily
+  readonly #access: TableAccess
+
+  private constructor(access: TableAccess) {
+    this.family = access.family
+    this.#access = access
+  }
+
+  /** @throws NfkitError ENOENT for a namespace that there is not, EAFNOSUPPORT when the kernel has no IPv6 */
+  static open(options: NetfilterOptions = {}): Netfilter {
+    checkKeys(options, ['family', 'netns', 'lock'], 'options')
+    const { family = 'ipv4', netns, lock = {} } = options
+    if (family !== 'ipv4' && family !== 'ipv6') throw invalidArgument('family', "'ipv4' or 'ipv6'", family)
+    checkLockOptions(lock)
+    return new Netfilter(new TableAccess(family, netns, lock))
+  }
+
+  /**
+   * The tables that there are in the namespace, the newest first. The kernel makes a table when somebody first uses it; asking
+   * for the names makes none.
+   * @throws NfkitError EACCES without privilege
+   */
+  tables(): string[] {
+    return this.#open().tableNames()
+  }
+
+  /**
+   * A table as it is now. One that is not there yet is not made: it reads as empty, with ACCEPT as policies. Synchronous: 1 ms for
+   * a thousand rules, which become values when they are looked at.
+   * @throws NfkitError EPERM, NFKIT_LEGACY_TABLES_MISSING; TypeError
+   */
+  table<K extends CounterKind = 'number'>(name: TableName | (string & {}), options: TableOptions<K> = {}): TableSnapshot<K> {
+    const access = this.#open()
+    checkTableName(name)
+    checkKeys(options, ['counters'], 'options')
+    const { counters = 'number' as K } = options
+    if (counters !== 'number' && counters !== 'bigint') throw invalidArgument('counters', "'number' or 'bigint'", counters)
+    return new TableSnapshot(access.readTable(name), access.environment(name), counters)
+  }
+
+  /**
+   * Changes a table in one atomic step: takes the lock, reads, runs `change` on a draft, makes sure that nobody else changed the
+   * table meanwhile, replaces it, and gives the rules that stayed their counters back. When somebody did change it, `change` runs again
+   * on a fresh draft, so it must do the same each time. It must be synchronous. When it throws, or the kernel refuses, the table is
+   * as it was. When it changes nothing, nothing is written.
+   *
+   * Updates of one process queue up for the lock. One commit costs as much as the table is long, so many changes belong
+   * into one update.
+   * @returns what `change` answers
+   * @throws what `change` throws; TypeError when it answers a promise; NfkitError NFKIT_LOCK_TIMEOUT, NFKIT_LOCK_UNUSABLE,
+   * NFKIT_NO_SUCH_CHAIN, NFKIT_CHAIN_LOOP, EAGAIN when others never held still, NFKIT_COUNTERS_LOST, EPERM, EINVAL and others of the kernel's;
+   * the reason of `signal`
+   */
+  async update<T>(table: TableName | (string & {}), change: (table: TableDraft) => T, options: UpdateOptions = {}): Promise<T> {
+    const access = this.#checkUpdate(table, change)
+    checkKeys(options, ['signal'], 'options')
+    return withLock(access.lock, () => this.#commit(table, change), options.signal)
+  }
+
+  /**
+   * As {@link update}, but blocks the thread while it waits for the lock.
+   * @throws NfkitError NFKIT_NESTED_UPDATE within the callback of another update, which would wait for itself
+   */
+  updateSync<T>(table: TableName | (string & {}), change: (table: TableDraft) => T): T {
+    const access = this.#checkUpdate(table, change)
+    return withLockSync(access.lock, () => this.#commit(table, change))
+  }
+
+  #checkUpdate(table: string, change: unknown): TableAccess {
+    checkTableName(table)
+    if (typeof change !== 'function') throw invalidArgument('change', 'a function', change)
+    return this.#open()
+  }
+
+  #commit<T>(table: string, change: (table: TableDraft) => T): T {
+    const access = this.#open()
+    const environment = access.environment(table)
+    let result: T
+    commitTable(access, table, (image) => {
+      const draft = new TableDraft(image, environment)
+      try {
+        result = change(draft)
+      } finally {
+        TableDraft.end(draft)
+      }
+      if (isThenable(result)) {
+        // Nobody else hears of what becomes of it.
+        result.then(undefined, () => {})
+        throw invalidArgument('change', 'a synchronous function', result)
+      }
+      return TableDraft.end(draft)
+    })
+    return result!
+  }
+
+  /** Lets go of the socket. Tables and rules stay. Idempotent. */
+  close(): void { this.#access.close() }
+  [Symbol.dispose](): void { this.close() }
+
+  [inspect.custom](): string {
+    return `Netfilter { family: '${this.family}'${this.#access.socket.closed ? ', closed' : ''} }`
+  }
+
+  #open(): TableAccess {
+    if (this.#access.socket.closed) throw new NfkitError('NFKIT_CLOSED', 'the netfilter handle is closed')
+    return this.#access
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}

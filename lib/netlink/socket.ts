@@ -77,14 +77,21 @@ function giveBack(buffer: Input): void { spare = buffer }
 /** A netlink socket in one network namespace. Calls are synchronous: the kernel answers within the call. */
 export class NetlinkSocket {
   readonly #descriptor: RawDescriptor
+  readonly #unsolicited: ((input: Input, msg: NetlinkMessage) => void) | undefined
   #sequence = 0
 
-  private constructor(descriptor: RawDescriptor) {
+  private constructor(descriptor: RawDescriptor, unsolicited?: (input: Input, msg: NetlinkMessage) => void) {
     this.#descriptor = descriptor
+    this.#unsolicited = unsolicited
   }
 
-  /** Opens a socket of a netlink protocol (NETLINK_ROUTE is 0) in a namespace; no privilege is needed for that. */
-  static open(protocol: number, options: { netns?: NetnsLike | undefined; receiveBuffer?: number; groups?: readonly number[] } = {}): NetlinkSocket {
+  /**
+   * Opens a socket of a netlink protocol (NETLINK_ROUTE is 0) in a namespace; no privilege is needed for that.
+   * `unsolicited` sees what the kernel sends by itself (sequence number 0) while a request waits for its answer.
+   */
+  static open(protocol: number, options: {
+    netns?: NetnsLike | undefined; receiveBuffer?: number; groups?: readonly number[]; unsolicited?: (input: Input, msg: NetlinkMessage) => void
+  } = {}): NetlinkSocket {
     const { fd, release } = resolveNetns(options.netns)
     let descriptor: RawDescriptor
     try {
@@ -105,7 +112,7 @@ export class NetlinkSocket {
       new DataView(address.buffer).setUint16(0, AF_NETLINK, LITTLE_ENDIAN)
       check(descriptor.bind(address), 'bind')
       for (const group of options.groups ?? []) check(descriptor.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, u32(group)), 'setsockopt', `joining netlink group ${group}`)
-      return new NetlinkSocket(descriptor)
+      return new NetlinkSocket(descriptor, options.unsolicited)
     } catch (error) {
       descriptor.close()
       throw error
@@ -224,7 +231,10 @@ export class NetlinkSocket {
   #exchange(request: Request, flags: number, visit: (input: Input, msg: NetlinkMessage) => boolean): void {
     const { bytes, sequence } = this.#send(request, flags)
     this.#receive(request, (input, msg) => {
-      if (msg.sequence !== sequence) return false
+      if (msg.sequence !== sequence) {
+        if (msg.sequence === 0) this.#unsolicited?.(input, msg)
+        return false
+      }
       if (msg.type === NLMSG_ERROR || (msg.type === NLMSG_DONE && msg.end > msg.start)) {
         const ack = decodeAck(input, msg)
         if (ack.errno !== 0) throw requestError(request, ack, bytes)

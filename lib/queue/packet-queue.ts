@@ -120,7 +120,8 @@ export class PacketQueue implements AsyncIterableIterator<QueuedPacket>, AsyncDi
       interfaceOf: (index): PacketInterface | null => (index === 0 ? null : { index, name: interfaceName(descriptor, index) }),
       isAnswered: (serial) => serial <= this.#answeredUpTo,
       answer: (id, verdict, options) => this.#answer(id, verdict, options),
-      check: (packet) => this.#checkOpen(packet),
+      isShut: (serial) => this.#closed || serial <= this.#answeredUpTo,
+      refuse: (packet) => this.#refuse(packet),
     }
     for (const { input, msg } of early) this.#decode(input, msg, (event) => { this.#early.push(event) })
     // Before the watch's own: it closes the descriptor, and what is to be accepted must be before.
@@ -150,21 +151,24 @@ export class PacketQueue implements AsyncIterableIterator<QueuedPacket>, AsyncDi
       ?? Math.min(MOST_BUFFER, Math.max(LEAST_BUFFER, maxLength * (MESSAGE_COST + Math.min(copyRange, USUAL_PACKET))))
     if (signal?.aborted === true) throw signal.reason
     const doing = `opening packet queue ${number}`
-    const status = new QueueStatus(number, netns)
+    let socket: NetfilterSocket
     try {
-      const socket = openNetfilterSocket(netns, receiveBuffer, {
+      socket = openNetfilterSocket(netns, receiveBuffer, {
         type: NfqMessage.config, name: 'NFQNL_MSG_CONFIG', doing, shape: nfqConfigShape, hints: HINTS,
         write: (w) => encodeNfqConfig(w, number, configOf(options, copyRange, maxLength)),
       })
-      return new PacketQueue(number, socket, status, options)
     } catch (error) {
-      const owner = status.read()?.port
-      status.close()
-      throw takenBy(error, doing, owner)
+      throw takenBy(error, doing, QueueStatus.ownerOf(number, netns))
+    }
+    try {
+      return new PacketQueue(number, socket, new QueueStatus(number, netns), options)
+    } catch (error) {
+      socket.descriptor.close()
+      throw error
     }
   }
 
-  /** Whether it takes packets. */
+  /** Whether it takes packets no more. */
   get closed(): boolean { return this.#closed }
 
   /** The next packet; see the class. */
@@ -290,7 +294,7 @@ export class PacketQueue implements AsyncIterableIterator<QueuedPacket>, AsyncDi
   #answerUpTo(packet: QueuedPacket, verdict: number, mark: number | undefined): void {
     if (!(packet instanceof QueuedPacket) || !packet.isOf(this.#sink)) throw invalidArgument('packet', 'a packet of this queue', packet)
     if (mark !== undefined) checkInteger(mark, 0, 0xffffffff, 'mark')
-    this.#checkOpen(packet)
+    if (this.#closed || packet.verdict !== null) this.#refuse(packet)
     const w = this.#rest
     w.reset()
     encodeVerdict(w, NfqMessage.verdictBatch, this.number, packet.id, verdict, { mark })
@@ -303,12 +307,12 @@ export class PacketQueue implements AsyncIterableIterator<QueuedPacket>, AsyncDi
     if (sent < 0) check(sent, 'sendmsg', `a verdict for packet queue ${this.number}`)
   }
 
-  #checkOpen(packet: QueuedPacket): void {
+  #refuse(packet: QueuedPacket): never {
     const { verdict } = packet
     if (verdict !== null) {
       throw new NfkitError('NFKIT_VERDICT_GIVEN', `packet ${packet.id} of queue ${this.number} has had its verdict: ${verdict}`, { hint: 'the kernel takes one for each packet' })
     }
-    if (this.#closed) throw this.#closedError()
+    throw this.#closedError()
   }
 
   #closedError(): NfkitError {

@@ -25,13 +25,22 @@ export class QueueStatus {
   #file: ProcFile | undefined
   #failure: unknown
 
-  /** An unreadable file is no reason not to open a queue: the numbers of the packets tell most. */
+  /** Netlink port of the socket that has a queue, where that can be found out. */
+  static ownerOf(queue: number, netns: NetnsLike | undefined): number | undefined {
+    const status = new QueueStatus(queue, netns)
+    try {
+      return status.read()?.port
+    } finally {
+      status.close()
+    }
+  }
+
+  /** To be made once the queue is there: its module, and with it the file, may not be loaded before. That it is unreadable is no reason to fail. */
   constructor(queue: number, netns: NetnsLike | undefined) {
     this.#queue = queue
     try {
       this.#file = ProcFile.open(FILE, netns)
     } catch (error) {
-      if (!(error instanceof NfkitError) || error.code === 'NFKIT_CLOSED' || error.syscall !== 'open') throw error
       this.#failure = error
     }
   }

@@ -33,10 +33,12 @@ export type Verdict = 'accept' | 'drop' | 'repeat' | 'queue' | 'batch'
 export interface VerdictSink {
   interfaceOf(index: number): PacketInterface | null
   isAnswered(serial: number): boolean
+  /** Whether a packet takes no verdict any more: it had one, or the queue is closed. */
+  isShut(serial: number): boolean
   /** Sends a verdict. @throws NfkitError NFKIT_CLOSED */
   answer(id: number, verdict: number, options: VerdictOptions): void
   /** @throws NfkitError NFKIT_CLOSED, NFKIT_VERDICT_GIVEN */
-  check(packet: QueuedPacket): void
+  refuse(packet: QueuedPacket): never
 }
 
 /**
@@ -135,7 +137,8 @@ export class QueuedPacket {
   }
 
   /**
-   * Lets the packet go on, behind the rule that queued it.
+   * Lets the packet go on to the hooks behind that of the table whose rule queued it. The rules behind that rule in its own table do not
+   * see it: for those, `repeat` with a mark.
    * @throws TypeError, RangeError for a wrong argument; NfkitError NFKIT_VERDICT_GIVEN when it had its verdict, NFKIT_CLOSED when its queue is closed
    */
   accept(options?: VerdictOptions): void { this.#answer('accept', NfVerdict.accept, options) }
@@ -163,7 +166,7 @@ export class QueuedPacket {
   #answer(name: Verdict, verdict: number, options: VerdictOptions | undefined): void {
     let what = NOTHING
     if (options !== undefined || this.#mark !== undefined || this.#payload !== undefined) what = this.#options(options ?? NOTHING, name)
-    this.#queue.check(this)
+    if (this.#verdict !== null || this.#queue.isShut(this.#serial)) this.#queue.refuse(this)
     this.#queue.answer(this.#fields.id, verdict, what)
     this.#verdict = name
   }

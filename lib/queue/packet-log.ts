@@ -10,10 +10,11 @@ import type { Input } from '../wire/bytes.js'
 import { checkInteger } from '../wire/check.js'
 import { decodePacketConntrack, type PacketConntrack } from '../wire/conntrack.js'
 import { messageAt, type NetlinkMessage, nextMessage } from '../wire/netlink.js'
-import { hookOf, netfilterFamilies, type NetfilterFamily, type NetfilterHook, type PacketVlan, vlanOf } from '../wire/nfnetlink.js'
+import { hookOf, netfilterFamilies, type NetfilterFamily, type PacketVlan, vlanOf } from '../wire/nfnetlink.js'
 import {
   decodeLogged, encodeNflogConfig, NFLOG_MOST_BYTES, NflogCommand, nflogConfigShape, NflogCopyMode, NflogFlag, NflogMessage, parseLogGroups,
 } from '../wire/nflog.js'
+import type { HookName } from '../wire/xtables/table.js'
 import { checkReceiveBuffer, interfaceName, openNetfilterSocket, type PacketInterface, takenBy, WATCH_LIMIT } from './netfilter-socket.js'
 import { ProcFile } from './proc-file.js'
 
@@ -51,7 +52,7 @@ export interface LoggedPacket {
   prefix: string
   family: NetfilterFamily | number
   /** Where the packet was, by the built-in chain of that hook. */
-  hook: NetfilterHook | number
+  hook: HookName | number
   /** EtherType: 0x0800 for IPv4, 0x86dd for IPv6. */
   protocol: number
   /** From the network header on, as far as `copyRange` reaches. The kernel does not tell how long the packet was. */

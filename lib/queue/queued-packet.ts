@@ -5,9 +5,10 @@ import { inspect } from 'node:util'
 import { invalidArgument, outOfRange } from '../errors.js'
 import { checkBytes, checkInteger } from '../wire/check.js'
 import { decodePacketConntrack, type PacketConntrack } from '../wire/conntrack.js'
-import { hookOf, netfilterFamilies, type NetfilterFamily, type NetfilterHook, type PacketVlan } from '../wire/nfnetlink.js'
+import { hookOf, netfilterFamilies, type NetfilterFamily, type PacketVlan } from '../wire/nfnetlink.js'
 import { NFQ_MOST_BYTES, NfVerdict, type PacketCondition, packetCondition, type QueuedPacketFields } from '../wire/nfqueue.js'
 import { withChecksums } from '../wire/payload-checksums.js'
+import type { HookName } from '../wire/xtables/table.js'
 import type { PacketInterface } from './netfilter-socket.js'
 
 /** What a verdict can change about the packet. */
@@ -27,7 +28,7 @@ export interface VerdictOptions {
 }
 
 /** What was said about a packet; `batch`: it was answered together with others by `acceptUpTo` or `dropUpTo`. */
-export type Verdict = 'accept' | 'drop' | 'repeat' | 'queue' | 'batch'
+export type PacketVerdict = 'accept' | 'drop' | 'repeat' | 'queue' | 'batch'
 
 /** What a packet needs of its queue. */
 export interface VerdictSink {
@@ -50,7 +51,7 @@ export class QueuedPacket {
   readonly #queue: VerdictSink
   readonly #fields: QueuedPacketFields
   readonly #serial: number
-  #verdict: Verdict | null = null
+  #verdict: PacketVerdict | null = null
   #mark: number | undefined
   #payload: Uint8Array | undefined
   /**
@@ -71,7 +72,7 @@ export class QueuedPacket {
   get id(): number { return this.#fields.id }
   get family(): NetfilterFamily | number { return netfilterFamilies.of(this.#fields.family) }
   /** Where the packet is, by the built-in chain of that hook. */
-  get hook(): NetfilterHook | number { return hookOf(this.#fields.family, this.#fields.hook) }
+  get hook(): HookName | number { return hookOf(this.#fields.family, this.#fields.hook) }
   /** EtherType: 0x0800 for IPv4, 0x86dd for IPv6. */
   get protocol(): number { return this.#fields.protocol }
   /** The packet from its network header on, as far as `copyRange` reaches; empty with a `copyRange` of 0. */
@@ -115,7 +116,7 @@ export class QueuedPacket {
   get priority(): number | null { return this.#fields.priority }
 
   /** The verdict that was given, null while the packet waits. */
-  get verdict(): Verdict | null { return this.#verdict ?? (this.#queue.isAnswered(this.#serial) ? 'batch' : null) }
+  get verdict(): PacketVerdict | null { return this.#verdict ?? (this.#queue.isAnswered(this.#serial) ? 'batch' : null) }
 
   /** @internal */
   get serial(): number { return this.#serial }
@@ -163,7 +164,7 @@ export class QueuedPacket {
     this.#answer('queue', ((number << 16) | NfVerdict.queue) >>> 0, options)
   }
 
-  #answer(name: Verdict, verdict: number, options: VerdictOptions | undefined): void {
+  #answer(name: PacketVerdict, verdict: number, options: VerdictOptions | undefined): void {
     let what = NOTHING
     if (options !== undefined || this.#mark !== undefined || this.#payload !== undefined) what = this.#options(options ?? NOTHING, name)
     if (this.#verdict !== null || this.#queue.isShut(this.#serial)) this.#queue.refuse(this)
@@ -171,7 +172,7 @@ export class QueuedPacket {
     this.#verdict = name
   }
 
-  #options(options: VerdictOptions, name: Verdict): VerdictOptions {
+  #options(options: VerdictOptions, name: PacketVerdict): VerdictOptions {
     if (name === 'drop') return NOTHING
     const { mark = this.#mark, payload = this.#payload, checksums = false } = options
     if (mark !== undefined) checkInteger(mark, 0, 0xffffffff, 'mark')

@@ -7,6 +7,7 @@ import { type Input, LITTLE_ENDIAN, type Writer } from './bytes.js'
 import { formatLinkAddress, formatMac } from './mac.js'
 import { type NameTable, nameTable } from './names.js'
 import { malformed, type NetlinkMessage, NLMSG_HEADER } from './netlink.js'
+import { type HookName, HOOKS } from './xtables/table.js'
 
 export const NETLINK_NETFILTER = 12
 
@@ -26,13 +27,12 @@ export function nfnlType(subsystem: number, message: number): number { return (s
 export type NetfilterFamily = 'unspec' | 'inet' | 'ipv4' | 'arp' | 'netdev' | 'bridge' | 'ipv6'
 export const netfilterFamilies: NameTable<NetfilterFamily> = nameTable({ unspec: 0, inet: 1, ipv4: 2, arp: 3, netdev: 5, bridge: 7, ipv6: 10 })
 
-/** NF_INET_* by the names of the built-in chains; the bridge's hooks have the same numbers (NF_BR_*). */
-export type NetfilterHook = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING'
-const inetHooks = nameTable<NetfilterHook>({ PREROUTING: 0, INPUT: 1, FORWARD: 2, OUTPUT: 3, POSTROUTING: 4 })
-
-/** The name of a hook; the hooks of ARP and of devices are others, so theirs stay numbers. */
-export function hookOf(family: number, hook: number): NetfilterHook | number {
-  return family === 3 || family === 5 ? hook : inetHooks.of(hook)
+/**
+ * NF_INET_* by the name of the built-in chain; the bridge's hooks have the same numbers (NF_BR_*). The hooks of ARP and of devices are
+ * others, so theirs stay numbers.
+ */
+export function hookOf(family: number, hook: number): HookName | number {
+  return family === 3 || family === 5 ? hook : HOOKS[hook] ?? hook
 }
 
 export interface NfgenHeader {

@@ -58,6 +58,40 @@ both('icmp and icmp6', 'filter', 'FORWARD', [], {
   ipv6: ['no-route', 'packet-too-big', 'reject-r', 'bad-header', 'unknown-o', 'ping', 'echo-reply', 'pong', 'router-solicitation', 'neighbour-a', 'neighbor-solicitation', 'redirect', '0', '1', '255', '1/0', '255/255', '0x80/7', '1/0:255', '1/2:3', '128:128']
     .flatMap((type) => [`-p ipv6-icmp -m icmp6 --icmpv6-type ${type}`, `-p icmpv6 -m icmp6 ! --icmpv6-type ${type}`]).concat('-p icmpv6 --icmpv6-type ping', '-p 58 --icmpv6-type 128'),
 })
+both('limit', 'filter', 'FORWARD', [
+  '-m limit', ...['1/sec', '1/min', '1000/hour', '1000/day', '3', '10000/second', '7/s', '7/S', '13/m', '17/h', '999/d', '3/hou', '4321/min', '59/sec', '61/min', '700000/hour', '123457/day', '3333/sec'].map((rate) => `-m limit --limit ${rate}`),
+  ...['1', '5', '200', '0x10'].map((burst) => `-m limit --limit-burst ${burst}`), '-m limit --limit 100/sec --limit-burst 10000', '-m limit --limit-burst 7 --limit 5/min', '-m limit --limit 1/day --limit-burst 1',
+])
+both('statistic', 'filter', 'FORWARD', [
+  ...['0', '1', '0.5', '.25', '0.', '1e-3', '5E-1', '0.33333333349', '0.000244140625', '0.000732421875', '0.001220703125', '0.00000000023', '0.9999999999', '-0'].flatMap((p) => [`-m statistic --mode random --probability ${p}`, `-m statistic --mode random ! --probability ${p}`]),
+  ...['1 --packet 0', '5 --packet 2', '5 --packet 4', '0x10 --packet 010', '4294967295 --packet 4294967294'].flatMap((n) => [`-m statistic --mode nth --every ${n}`, `-m statistic --mode nth ! --every ${n}`]),
+  '-m statistic --packet 1 --every 3 --mode nth',
+])
+both('string', 'filter', 'FORWARD', [
+  '-m string --algo bm --string "test"', '-m string --string test --algo kmp', '-m string ! --string "two words" --algo kmp', String.raw`-m string --string "a \"quote\" and a \\ backslash" --algo bm`, String.raw`-m string --string "ends with \\" --algo bm`,
+  `-m string --string ${'x'.repeat(128)} --algo bm`, '-m string --string "Grüße" --algo bm', "-m string --string it's --algo bm", '-m string --string "|41|" --algo bm',
+  ...['|0a0a0a0a|', 'GET |20 2f|HTTP', '|  41 42 |C', '|41|', 'abc|', '|41||42', '|00|', '|4142|', 'plain', 'ab|0D 0a|', String.raw`a\\|b`, String.raw`\\\\`, String.raw`|41|\\`].map((hex) => `-m string --hex-string "${hex}" --algo bm`),
+  `-m string --hex-string "|${'0a'.repeat(127)}|" --algo bm`, `-m string --hex-string "${'|0a|x'.repeat(64)}" --algo bm`, '-m string ! --hex-string "|de ad be ef|" --algo kmp --from 40 --to 80 --icase',
+  '-m string --algo bm --from 0 --to 65535 --string "test"', '-m string --algo bm --from 65535 --string x', '-m string --algo bm --to 0 --string x', '-m string --algo kmp --icase --string x', '-m string --algo bm --from 0x10 --to 020 --string x',
+])
+const RECENT = ['--set', '! --set', '--rcheck', '! --rcheck', '--update', '! --update', '--remove', '! --remove']
+both('recent', 'filter', 'FORWARD', [
+  ...RECENT.flatMap((operation) => [`-m recent ${operation}`, `-m recent ${operation} --name foo --rdest`, `-m recent --name longer_than_DEFAULT --rsource ${operation}`]),
+  ...['--rcheck', '! --update'].flatMap((operation) => ['--seconds 1', '--seconds 60 --reap', '--hitcount 8', '--hitcount 0', '--rttl', '--seconds 2147483647 --reap --hitcount 255 --rttl --rdest'].map((options) => `-m recent ${operation} ${options} --name bar`)),
+  `-m recent --set --name ${'n'.repeat(199)}`, `-m recent --set --name ${'m'.repeat(250)}`, '-m recent --rcheck --hitcount 3 --name foo -m recent --rcheck --hitcount 4 --name foo',
+], {
+  ipv4: ['255.255.255.255', '255.255.255.0', '0.0.0.0', '255.0.255.0', '10', '0xffffff00'].map((mask) => `-m recent --rcheck --mask ${mask} --name m`),
+  ipv6: ['ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', 'ffff:ffff::', '::', 'ffff::ffff', '::ffff:1.2.3.4'].map((mask) => `-m recent --rcheck --mask ${mask} --name m`),
+})
+both('time', 'filter', 'FORWARD', [
+  '-m time', '-m time --utc', '-m time --kerneltz', '-m time --localtz', '-m time --timestart 01:02:03 --timestop 04:05:06 --monthdays 1,2,3,4,5 --weekdays Mon,Fri,Sun --datestart 2001-02-03T04:05:06 --datestop 2012-09-08T09:06:05 --kerneltz',
+  '-m time --timestart 02:00:00 --timestop 03:00:00 --datestart 1970-01-01T02:00:00 --datestop 1970-01-01T03:00:00', '-m time --timestart 23:00 --timestop 1:00 --contiguous', '-m time --timestart 1:00 --timestop 01:00:00 --contiguous --kerneltz',
+  ...['0:0', '23:59:59', '5:', ':7', '1:2:', '00012:00030'].flatMap((time) => [`-m time --timestart ${time}`, `-m time --timestop ${time}`]),
+  ...['1', '31', '1,31', '31,1,1', '07', '5,', '1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30'].flatMap((days) => [`-m time --monthdays ${days}`, `-m time ! --monthdays ${days}`]),
+  '-m time --monthdays 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31', '-m time --weekdays 1,2,3,4,5,6,7',
+  ...['Mon', 'Tu', 'Wednesday', '4', '5,Sat', 'Sun,Mon', '0x7', 'Fr,'].flatMap((days) => [`-m time --weekdays ${days}`, `-m time ! --weekdays ${days}`]),
+  ...['1970', '2038', '2038-12-31T23:59:59', '2024-2-29', '2023-02-29', '2023-02-31', '2001-04-31T1', '2024-01-01T23:59', '2024-1-1T1:2:3', '2024-', '2024-0-0', '1970-01-01', '2024-05-06T', '002024-000005'].flatMap((date) => [`-m time --datestart ${date}`, `-m time --datestop ${date}`]),
+])
 
 /** Refused by iptables and here; `chain` is FORWARD of filter unless told. */
 type Refused = string | readonly [rule: string, table: string, chain: string]
@@ -75,6 +109,20 @@ const REFUSED: readonly Refused[] = [
   ['-m owner --uid-owner root', 'filter', 'INPUT'], ['-m owner --uid-owner root', 'mangle', 'FORWARD'],
   '-m physdev', '-m physdev --physdev-in abcdefghijklmnop', '-m physdev --physdev-out abcdefghijklmno+', '-m physdev --physdev-in a --physdev-in b', '-m physdev --physdev-is-in ! --physdev-is-in',
   ['-m physdev --physdev-out lo', 'filter', 'OUTPUT'], ['-m physdev --physdev-is-out', 'filter', 'OUTPUT'], ['-m physdev ! --physdev-is-bridged --physdev-out lo', 'filter', 'OUTPUT'],
+  ...['x', '""', '0', '0/sec', '1/', '1/secs', '1/week', '10001/sec', '-1', '600001/min'].map((rate) => `-m limit --limit ${rate}`), '-m limit ! --limit 1/sec', '-m limit --limit 1/sec --limit 1/sec', '-m limit --limit-burst 10001', '-m limit --limit-burst 0',
+  '-m limit --limit-burst -1', '-m limit --limit-burst x', '-m limit --limit 1/day',
+  '-m statistic', '-m statistic --mode random', '-m statistic --mode nth', '-m statistic --mode wrong --probability 1', '-m statistic --probability 1', '-m statistic ! --mode random --probability 1', ...['1.1', '-0.1', 'x', '""', '1x', '1e', 'inf'].map((p) => `-m statistic --mode random --probability ${p}`),
+  '-m statistic --mode nth --every 5', '-m statistic --mode nth --packet 1', '-m statistic --mode nth --every 5 --packet 5', '-m statistic --mode nth --every 0 --packet 0', '-m statistic --mode nth --every 5 ! --packet 1', '-m statistic --mode nth --probability 0.5', '-m statistic --mode random --every 5 --packet 1',
+  '-m statistic --mode random --probability 1 --every 5 --packet 1', '-m statistic --mode nth --every 4294967296 --packet 1', '-m statistic --mode random --probability 1 --probability 1',
+  '-m string', '-m string --algo bm', '-m string --string x', '-m string --algo wrong --string x', '-m string --algo bm --string ""', `-m string --algo bm --string ${'x'.repeat(129)}`, '-m string --algo bm --string x --hex-string x', '-m string --algo bm --string x --string y', '-m string ! --algo bm --string x',
+  '-m string --algo bm --string x --from 65536', '-m string --algo bm --string x --to -1', '-m string --algo bm --string x --from 5 --to 4', '-m string --algo bm --string x ! --icase', '-m string --algo bm --string x ! --from 1',
+  ...['""', '|', '||', '|4|', '|41', '|414|', '|4g|', '|41 4', String.raw`|\\41|`, String.raw`a\\`, '|41  42|', `|${'0a'.repeat(129)}|`].map((hex) => `-m string --algo bm --hex-string "${hex === '""' ? '' : hex}"`),
+  '-m recent', '-m recent --name foo', '-m recent --set --rcheck', '-m recent --set --set', '-m recent --set --rttl', '-m recent --remove --rttl', '-m recent --set --seconds 60', '-m recent --remove --hitcount 2', '-m recent --rcheck --reap', '-m recent --set --seconds 5 --reap', '-m recent --rcheck --seconds 0',
+  '-m recent --rcheck --seconds 4294967296', '-m recent --rcheck --hitcount 65536', '-m recent --rcheck --hitcount x', '-m recent --set --name ""', '-m recent --set --name a/b', '-m recent --set --name .', '-m recent --set --name ..', '-m recent --set ! --name x', '-m recent --set ! --rdest', '-m recent --rcheck ! --seconds 5',
+  '-m recent --set --name a --name b', '-m recent --set --mask x', '-m recent --set --rdest --rdest', '-m recent --set --mask 24/8',
+  ...['x', '24:00', '1:60', '1:2:60', '1', '1:2:3:4', '-1:00', '1:00x'].flatMap((time) => [`-m time --timestart ${time}`, `-m time --timestop ${time}`]), ...['32', 'x', '1,x', '-1', '08', '1;2'].map((days) => `-m time --monthdays ${days}`),
+  ...['0', 'x', 'mon', 'M', ',Mon', 'Mon,,Tue', 'Mon,x', '0,1'].map((days) => `-m time --weekdays ${days}`), ...['x', '1969', '2039', '2024-13', '2024-1-32', '2024-1-1T24', '2024-1-1T1:60', '2024-1-1T1:1:60', '2024-1-1 1:1', '2024-1-1T1:1:1:1', '1970-0', '-2024', '""', '2024-1-1T1:1Z'].flatMap((date) => [`-m time --datestart ${date}`, `-m time --datestop ${date}`]),
+  '-m time --contiguous', '-m time --timestart 1:00 --timestop 2:00 --contiguous', '-m time --utc --kerneltz', '-m time --utc --localtz', '-m time ! --timestart 1:00', '-m time ! --datestart 2024', '-m time ! --kerneltz', '-m time --timestart 1:00 --timestart 1:00', '-m time --weekdays 1 --weekdays 2',
 ]
 
 const REFUSED_BY: Readonly<Record<IpFamily, readonly Refused[]>> = {

@@ -6,8 +6,8 @@ import '../../lib/wire/xtables/extensions/index.js'
 import type { IpFamily } from '../../lib/wire/ip.js'
 import { parseRule } from '../../lib/wire/xtables/parse.js'
 import type { Resolver } from '../../lib/wire/xtables/payload.js'
-import { decodeRule, encodeRule, type Rule, type RuleEnvironment } from '../../lib/wire/xtables/rule.js'
-import { readAnyBytes, roundTrip, structOf, words } from '../support/rule-bytes.js'
+import { decodeRule, encodeRule, printRule, type Rule, type RuleEnvironment } from '../../lib/wire/xtables/rule.js'
+import { only, readAnyBytes, roundTrip, ruleOf, structOf, words } from '../support/rule-bytes.js'
 
 const resolver: Resolver = {
   servicePort: () => undefined, protocolNumber: () => undefined, protocolName: () => undefined, hostAddresses: () => [],
@@ -33,8 +33,39 @@ t.test('icmp6: the types of multicast listeners', async (t) => {
   t.equal(hex({ protocol: 'icmpv6', matches: [{ name: 'icmp6', type: { not: 'mld-listener-done' } }] }, 'ipv6'), '8400ff01' + '00000000')
 })
 
+t.test('recent: numbers past 2^31, which 1.8.9 prints as negative', async (t) => {
+  roundTrip(t, '-m recent --rcheck --seconds 4294967295', '-m recent --rcheck --seconds 4294967295 --name DEFAULT --mask 255.255.255.255 --rsource', environment('ipv4'))
+})
+
+t.test('recent: revision 0 has no mask', async (t) => {
+  const env = environment('ipv4', only(0))
+  roundTrip(t, '-m recent ! --update --hitcount 2 --name x --rdest', '-m recent ! --update --hitcount 2 --name x --rdest', env)
+  // struct xt_recent_mtinfo: seconds, hits, operations, inverted, 200 bytes of name, side.
+  const struct = hex({ matches: [{ name: 'recent', operation: { not: 'update' }, hitCount: 2, list: 'x', side: 'destination' }] }, 'ipv4', env)
+  t.equal(struct, '0000000002000000' + '0401' + '7800' + '4641554c54' + '00'.repeat(193) + '01' + '0000000000')
+  t.throws(() => parseRule(words('-m recent --set --mask 255.0.0.0'), env), { code: 'NFKIT_BAD_RULE' })
+})
+
+t.test('string: what iptables prints and does not read, 128 bytes that are no text', async (t) => {
+  const text = `-m string --hex-string "|${'0a'.repeat(128)}|" --algo bm`
+  t.match(roundTrip(t, text, text, environment('ipv4')).matches, [{ pattern: { hex: '0a'.repeat(128) } }])
+})
+
+t.test('limit: times between packets that are no rate', async (t) => {
+  const env = environment('ipv4')
+  const { bytes } = encodeRule({ matches: [{ name: 'limit', rate: 9999 }] }, env)
+  t.equal(printRule({ bytes }, env), ' -m limit --limit 1/sec')
+  t.match(decodeRule({ bytes }, env).matches, [{ rate: 9999, burst: 5 }])
+  t.equal(printRule(ruleOf('ipv4', 'limit', 0, new Uint8Array(40)), env), ' -m limit --limit inf --limit-burst 0')
+})
+
 t.test('refused here, though iptables takes it', async (t) => {
-  for (const rule of ['-m physdev --physdev-in ""', '-m physdev --physdev-out ""']) {
+  for (const rule of [
+    '-m physdev --physdev-in ""', '-m physdev --physdev-out ""',
+    // No day at all, or only after what iptables cuts off: the text could not be read again.
+    '-m time --monthdays 0', '-m time --monthdays ""', '-m time --monthdays 100', '-m time --monthdays 1,,2', '-m time --weekdays ""', '-m time --weekdays 8', '-m time ! --weekdays 1,2,3,4,5,6,7',
+    '-m recent --set --rsource --rdest', '-m time --localtz --kerneltz', '-m statistic --mode random --probability nan', '-m limit --limit 10x/sec',
+  ]) {
     t.throws(() => parseRule(words(rule), environment('ipv4')), { code: 'NFKIT_BAD_RULE' }, rule)
   }
 })
@@ -55,6 +86,18 @@ t.test('typed values make the structs of the headers', async (t) => {
     // struct xt_owner_match_info: users from and to, groups from and to, what is given, what is inverted.
     [{ matches: [{ name: 'owner', uid: 'alice', gid: { not: [1, 2] }, supplementaryGroups: true }] }, 'ipv4', 'e8030000e8030000' + '0100000002000000' + '0b02' + '000000000000'],
     [{ matches: [{ name: 'owner', gid: { not: 'staff' }, socketExists: { not: true } }] }, 'ipv4', '0000000000000000' + '3200000032000000' + '0606' + '000000000000'],
+    // struct xt_rateinfo: time from packet to packet, burst, and the kernel's own.
+    [{ matches: [{ name: 'limit' }] }, 'ipv4', '001bb700' + '05000000' + '00'.repeat(32)],
+    [{ matches: [{ name: 'limit', rate: '10/second', burst: 7 }] }, 'ipv6', 'e8030000' + '07000000' + '00'.repeat(32)],
+    // struct xt_statistic_info: mode, flags, then the probability, or one less than every and the packet.
+    [{ matches: [{ name: 'statistic', mode: 'random', probability: { not: 0.5 } }] }, 'ipv4', '00000100' + '00000040' + '00'.repeat(16)],
+    [{ matches: [{ name: 'statistic', mode: 'nth', every: 5, packet: 2 }] }, 'ipv4', '01000000' + '04000000' + '02000000' + '00'.repeat(12)],
+    // struct xt_string_info: from, to, 16 bytes of algorithm, 128 of pattern, length, flags, and the kernel's own.
+    [{ matches: [{ name: 'string', pattern: { not: 'ab' }, algorithm: 'kmp', from: 1, to: 2, ignoreCase: true }] }, 'ipv4', '01000200' + '6b6d70' + '00'.repeat(13) + '6162' + '00'.repeat(126) + '0203' + '00'.repeat(10)],
+    [{ matches: [{ name: 'string', pattern: { hex: 'DEad' }, algorithm: 'bm' }] }, 'ipv4', '0000ffff' + '626d' + '00'.repeat(14) + 'dead' + '00'.repeat(126) + '0200' + '00'.repeat(10)],
+    // struct xt_time_info: dates, times of day, days of the month, weekdays, flags.
+    [{ matches: [{ name: 'time', timeStart: '23:00', timeStop: '01:00:00', contiguous: true, kernelTimezone: true }] }, 'ipv4', '00000000ffffff7f' + '70430100' + '100e0000' + 'feffffff' + 'fe03' + '0000'],
+    [{ matches: [{ name: 'time', monthDays: { not: [1] }, weekdays: ['Mon', 'Sun'], dateStart: '1970-01-01T00:00:01' }] }, 'ipv4', '01000000ffffff7f' + '00000000' + '7f510100' + 'fcffffff' + '8200' + '0000'],
   ]
   for (const [rule, family, struct] of cases) t.equal(hex(rule, family), struct, JSON.stringify(rule.matches))
 })
@@ -75,6 +118,21 @@ t.test('typed values: what is refused', async (t) => {
     ...([[256, RangeError], ['echo', RangeError], [null, TypeError], [{ type: 1 }, TypeError], [{ type: 1, code: 256 }, RangeError], [{ type: 1, code: [1] }, TypeError], [{ type: 1, code: [1, 256] }, RangeError]] as [never, ErrorConstructor][])
       .map(([type, error]) => [{ protocol: 'icmp', matches: [{ name: 'icmp', type }] }, error] as [Rule, ErrorConstructor]),
     [{ protocol: 'icmpv6', matches: [{ name: 'icmp6', type: 'any' as never }] }, RangeError, 'ipv6'],
+    ...([['x', TypeError], ['1/week', TypeError], ['10001/sec', { code: 'NFKIT_BAD_RULE' }], [0, RangeError], [1.5, TypeError], [null, TypeError]] as [never, ErrorConstructor][]).map(([rate, error]) => [{ matches: [{ name: 'limit', rate }] }, error] as [Rule, ErrorConstructor]),
+    [{ matches: [{ name: 'limit', burst: 0 }] }, RangeError], [{ matches: [{ name: 'limit', rate: '1/day' }] }, { code: 'NFKIT_BAD_RULE' }],
+    [{ matches: [{ name: 'statistic' } as never] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'statistic', mode: 'all' as never }] }, TypeError], [{ matches: [{ name: 'statistic', mode: 'random' }] }, { code: 'NFKIT_BAD_RULE' }],
+    [{ matches: [{ name: 'statistic', mode: 'random', probability: 1.5 }] }, RangeError], [{ matches: [{ name: 'statistic', mode: 'random', probability: NaN }] }, TypeError], [{ matches: [{ name: 'statistic', mode: 'random', probability: 1, every: 1, packet: 0 }] }, { code: 'NFKIT_BAD_RULE' }],
+    [{ matches: [{ name: 'statistic', mode: 'nth', every: 2 }] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'statistic', mode: 'nth', every: 2, packet: 2 }] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'statistic', mode: 'nth', every: 0, packet: 0 }] }, RangeError],
+    ...([['', RangeError], ['x'.repeat(129), RangeError], ['ü'.repeat(65), RangeError], [{ hex: '' }, RangeError], [{ hex: 'abc' }, TypeError], [{ hex: 'zz' }, TypeError], [5, TypeError], [null, TypeError]] as [never, ErrorConstructor][])
+      .map(([pattern, error]) => [{ matches: [{ name: 'string', algorithm: 'bm', pattern }] }, error] as [Rule, ErrorConstructor]),
+    [{ matches: [{ name: 'string', pattern: 'x', algorithm: 'regexp' as never }] }, TypeError], [{ matches: [{ name: 'string', pattern: 'x', algorithm: 'bm', from: 2, to: 1 }] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'string', pattern: 'x' } as never] }, { code: 'NFKIT_BAD_RULE' }],
+    [{ matches: [{ name: 'recent' } as never] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'recent', operation: 'check' as never }] }, TypeError], [{ matches: [{ name: 'recent', operation: 'set', seconds: 5 }] }, { code: 'NFKIT_BAD_RULE' }],
+    [{ matches: [{ name: 'recent', operation: 'remove', sameTtl: true }] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'recent', operation: 'rcheck', reap: true }] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'recent', operation: 'rcheck', hitCount: 65536 }] }, RangeError],
+    ...(['', '.', '..', 'a/b', 'x'.repeat(200), 'a\0b'].map((list) => [{ matches: [{ name: 'recent', operation: 'set', list }] }, RangeError] as [Rule, ErrorConstructor])), [{ matches: [{ name: 'recent', operation: 'set', list: 5 as never }] }, TypeError],
+    [{ matches: [{ name: 'recent', operation: 'set', mask: 33 }] }, RangeError], [{ matches: [{ name: 'recent', operation: 'set', mask: 'x' }] }, RangeError], [{ matches: [{ name: 'recent', operation: 'set', mask: null as never }] }, TypeError], [{ matches: [{ name: 'recent', operation: 'set', side: 'x' as never }] }, TypeError],
+    [{ matches: [{ name: 'time', timeStart: '24:00' }] }, TypeError], [{ matches: [{ name: 'time', timeStop: 5 as never }] }, TypeError], [{ matches: [{ name: 'time', dateStart: '2039' }] }, TypeError], [{ matches: [{ name: 'time', monthDays: [0] }] }, RangeError], [{ matches: [{ name: 'time', monthDays: [32] }] }, RangeError],
+    [{ matches: [{ name: 'time', monthDays: [] }] }, RangeError], [{ matches: [{ name: 'time', weekdays: { not: ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'] } }] }, RangeError], [{ matches: [{ name: 'time', weekdays: ['mon' as never] }] }, RangeError], [{ matches: [{ name: 'time', weekdays: 'Mon' as never }] }, TypeError],
+    [{ matches: [{ name: 'time', contiguous: true }] }, { code: 'NFKIT_BAD_RULE' }],
   ]
   for (const [rule, error, family = 'ipv4'] of bad) t.throws(() => encodeRule(rule, environment(family)), error as never, JSON.stringify(rule.matches))
 })
@@ -87,11 +145,16 @@ t.test('typed values: what is kept', async (t) => {
   keep([{ name: 'ttl', less: 5 }, { name: 'ttl', equal: { not: 0 } }, { name: 'iprange', source: ['1.1.1.1', '1.1.1.2'], destination: { not: ['9.9.9.9', '0.0.0.0'] } }])
   keep([{ name: 'owner', socketExists: { not: true }, uid: { not: 5 }, gid: [1, 2], supplementaryGroups: true }])
   keep([{ name: 'physdev', isIn: { not: true }, in: 'eth+', isOut: true, out: { not: 'eth0' }, isBridged: true }])
+  keep([{ name: 'limit', rate: '7/sec', burst: 3 }, { name: 'limit', rate: '1000/day', burst: 5 }, { name: 'statistic', mode: 'random', probability: { not: 0.25 } }, { name: 'statistic', mode: 'nth', every: { not: 0xffffffff }, packet: 1 }])
+  keep([{ name: 'string', pattern: 'a "b" \\', algorithm: 'bm', to: 9 }, { name: 'string', pattern: { not: { hex: '00ff' } }, algorithm: 'fsm', from: 9, ignoreCase: true }])
+  keep([{ name: 'recent', operation: { not: 'rcheck' }, seconds: 5, reap: true, hitCount: 2, sameTtl: true, list: 'x', side: 'destination', mask: 24 }, { name: 'recent', operation: 'set', list: 'DEFAULT', side: 'source', mask: '255.0.255.0' }])
+  keep([{ name: 'time' }, { name: 'time', timeStart: '23:59:59', timeStop: '00:00:00', monthDays: [1, 31], weekdays: ['Tue'], dateStart: '2024-02-29T01:02:03', dateStop: '2038-12-31T23:59:59', kernelTimezone: true, contiguous: true }])
   keep([{ name: 'icmp', type: { not: 'any' } }, { name: 'icmp', type: 8 }, { name: 'icmp', type: { type: 3, code: 4 } }], 'ipv4', 'icmp')
 })
 
 const ALL: readonly (readonly [name: string, revision: number, size: number, protocol?: number])[] = [
   ['ttl', 0, 2], ['hl', 0, 2], ['tcpmss', 0, 6, 6], ['tos', 1, 3], ['iprange', 1, 68], ['owner', 1, 20], ['physdev', 0, 66], ['icmp', 0, 4, 1], ['icmp6', 0, 4, 58],
+  ['limit', 0, 40], ['statistic', 0, 24], ['string', 1, 160], ['recent', 1, 228], ['recent', 0, 212], ['time', 0, 24],
 ]
 
 t.test('any bytes are read', async (t) => {

@@ -11,7 +11,7 @@ import { malformedPacket, needBytes } from './packet-error.js'
 export type TcpFlag = 'fin' | 'syn' | 'rst' | 'psh' | 'ack' | 'urg' | 'ece' | 'cwr'
 
 /** Control bits from the lowest up. */
-const FLAGS: readonly TcpFlag[] = ['fin', 'syn', 'rst', 'psh', 'ack', 'urg', 'ece', 'cwr']
+export const TCP_FLAGS: readonly TcpFlag[] = ['fin', 'syn', 'rst', 'psh', 'ack', 'urg', 'ece', 'cwr']
 
 export interface TcpSegment {
   sourcePort: number
@@ -43,7 +43,7 @@ export function decodeTcp(bytes: Uint8Array): Required<TcpSegment> {
     destinationPort: view.getUint16(2),
     sequence: view.getUint32(4),
     acknowledgement: view.getUint32(8),
-    flags: FLAGS.filter((_, bit) => (bytes[13]! & (1 << bit)) !== 0),
+    flags: TCP_FLAGS.filter((_, bit) => (bytes[13]! & (1 << bit)) !== 0),
     window: view.getUint16(14),
     urgentPointer: view.getUint16(18),
     options: bytes.subarray(HEADER, header),
@@ -68,8 +68,8 @@ export function encodeTcp(segment: TcpSegment, addresses: AddressPair): Uint8Arr
   checkBytes(payload, 'payload')
   let bits = 0
   for (const flag of flags) {
-    const bit = FLAGS.indexOf(flag)
-    if (bit < 0) throw invalidArgument('flags', `some of ${FLAGS.join(', ')}`, flag)
+    const bit = TCP_FLAGS.indexOf(flag)
+    if (bit < 0) throw invalidArgument('flags', `some of ${TCP_FLAGS.join(', ')}`, flag)
     bits |= 1 << bit
   }
   const header = HEADER + ((options.length + 3) & ~3)

@@ -305,14 +305,29 @@ async function debianMirrors () {
 
 // ------------------------------------------------------------------------------------------------- the private archive
 
-/** Suites whose packages the private configuration offers. All of one release, so that kernels and tools fit together. */
-const SUITES = { main: ['bookworm', 'bookworm-backports'], security: ['bookworm-security'] }
+/**
+ * Suites whose packages a private configuration offers, by release: kernels, headers and tools of one release fit together.
+ */
+const SUITES = {
+  bullseye: { main: ['bullseye'], security: ['bullseye-security'] },
+  bookworm: { main: ['bookworm', 'bookworm-backports'], security: ['bookworm-security'] },
+  trixie: { main: ['trixie', 'trixie-backports'], security: ['trixie-security'] },
+}
 
-const archiveDirectory = join(cacheRoot, 'apt')
-const archiveConfiguration = join(archiveDirectory, 'apt.conf')
+/**
+ * @typedef {keyof typeof SUITES} Release
+ * @typedef {{ log?: Log, release?: Release }} ArchiveOptions  `release`: bookworm unless told
+ */
 
-/** Writes the private apt configuration; returns false when nothing in it changed. */
-async function configureArchive () {
+/** @param {Release} release */
+const archivePaths = (release) => {
+  const directory = release === 'bookworm' ? join(cacheRoot, 'apt') : join(cacheRoot, `apt-${release}`)
+  return { archiveDirectory: directory, archiveConfiguration: join(directory, 'apt.conf') }
+}
+
+/** Writes the private apt configuration of a release; returns false when nothing in it changed. @param {Release} release */
+async function configureArchive (release) {
+  const { archiveDirectory, archiveConfiguration } = archivePaths(release)
   const mirrors = await debianMirrors()
   if (mirrors.main.length === 0) throw new RingUnavailable('no Debian archive among the apt sources of this machine: see sources.list(5)', [], null)
   if (!await exists(KEYRING)) throw new RingUnavailable(`${KEYRING} is missing`, ['debian-archive-keyring'], installCommand(['debian-archive-keyring']))
@@ -320,7 +335,7 @@ async function configureArchive () {
   const stanza = (/** @type {string[]} */ uris, /** @type {string[]} */ suites) => uris.length === 0 ? '' : [
     'Types: deb', `URIs: ${uris.join(' ')}`, `Suites: ${suites.join(' ')}`, 'Components: main', 'Architectures: amd64', `Signed-By: ${KEYRING}`, '', '',
   ].join('\n')
-  const sources = stanza(mirrors.main, SUITES.main) + stanza(mirrors.security, SUITES.security)
+  const sources = stanza(mirrors.main, SUITES[release].main) + stanza(mirrors.security, SUITES[release].security)
 
   // The machine's way to the network (proxies and the like) stays; its hooks, pins and extra indexes do not.
   const { stdout } = await run('apt-config', ['dump'])
@@ -360,23 +375,23 @@ async function configureArchive () {
   return true
 }
 
-const archiveEnvironment = { APT_CONFIG: archiveConfiguration }
-
 /**
  * Runs `action` with the archive's lists at hand, and again with fresh lists after a failure: a mirror forgets
  * superseded packages, and networks fail.
  * @template T
  * @param {(env: Record<string, string>) => Promise<T>} action
- * @param {Log} log
+ * @param {ArchiveOptions} options
  * @returns {Promise<T>}
  */
-async function withArchive (action, log) {
-  return withLock('apt', async () => {
+async function withArchive (action, { log = logToStderr, release = 'bookworm' }) {
+  const { archiveDirectory, archiveConfiguration } = archivePaths(release)
+  const archiveEnvironment = { APT_CONFIG: archiveConfiguration }
+  return withLock(release === 'bookworm' ? 'apt' : `apt-${release}`, async () => {
     const stamp = join(archiveDirectory, 'updated')
     let problem = ''
     for (let attempt = 0; ; attempt++) {
       try {
-        await configureArchive()
+        await configureArchive(release)
         if (attempt > 0 || !await exists(stamp)) {
           const update = await run('apt-get', ['-q', 'update'], { env: archiveEnvironment })
           if (update.code === 0) await writeFile(stamp, '')
@@ -402,7 +417,7 @@ async function withArchive (action, log) {
 /**
  * The names of the archive's packages that begin with a prefix.
  * @param {string} prefix
- * @param {{ log?: Log }} [options]
+ * @param {ArchiveOptions} [options]
  */
 export async function packageNames (prefix, options = {}) {
   return withArchive(async (env) => {
@@ -410,13 +425,13 @@ export async function packageNames (prefix, options = {}) {
     const names = output.split('\n').filter((name) => name !== '').sort()
     if (names.length === 0) throw new Error(`the Debian archive has no package whose name begins with ${prefix}`)
     return names
-  }, options.log ?? logToStderr)
+  }, options)
 }
 
 /**
  * The fields of a package in the archive, or null when there is no such package.
  * @param {string} name
- * @param {{ log?: Log }} [options]
+ * @param {ArchiveOptions} [options]
  * @returns {Promise<Map<string, string> | null>}
  */
 export async function packageFields (name, options = {}) {
@@ -424,7 +439,7 @@ export async function packageFields (name, options = {}) {
     const { code, stdout } = await run('apt-cache', ['show', '--no-all-versions', name], { env })
     if (code !== 0 || stdout === '') return null
     return new Map([...stdout.matchAll(/^([A-Za-z0-9-]+): (.*)$/gm)].map(([, field = '', value = '']) => [field, value]))
-  }, options.log ?? logToStderr)
+  }, options)
 }
 
 /**
@@ -432,8 +447,8 @@ export async function packageFields (name, options = {}) {
  * holds exactly these is left alone.
  * @param {readonly string[]} packages  `name` or `name=version`
  * @param {string} directory
- * @param {{ log?: Log, finish?: (directory: string) => Promise<void> }} [options]  `finish` changes the unpacked tree
- *   before anybody sees it
+ * @param {ArchiveOptions & { depends?: boolean, finish?: (directory: string) => Promise<void> }} [options]  `depends`: bring
+ *   all that they depend on, too; `finish` changes the unpacked tree before anybody sees it
  * @returns {Promise<string>} the directory
  */
 export async function downloadPackages (packages, directory, options = {}) {
@@ -452,9 +467,12 @@ export async function downloadPackages (packages, directory, options = {}) {
       await withArchive(async (env) => {
         await rm(archives, { recursive: true, force: true })
         await mkdir(archives, { recursive: true })
-        await runOrThrow('apt-get', ['-q', 'download', ...packages], { cwd: archives, env })
-      }, log)
-      for (const archive of await readdir(archives)) await runOrThrow('dpkg-deb', ['-x', join(archives, archive), temporary])
+        const args = options.depends === true
+          ? ['-y', '--no-install-recommends', '--download-only', '-o', 'Debug::NoLocking=1', '-o', `Dir::Cache::archives=${archives}`, 'install']
+          : ['download']
+        await runOrThrow('apt-get', ['-q', ...args, ...packages], { cwd: archives, env })
+      }, { ...options, log })
+      for (const archive of (await readdir(archives)).filter((name) => name.endsWith('.deb')).sort()) await runOrThrow('dpkg-deb', ['-x', join(archives, archive), temporary])
       await rm(archives, { recursive: true, force: true })
       await options.finish?.(temporary)
       await writeFile(join(temporary, stamp), wanted)

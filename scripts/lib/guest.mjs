@@ -79,7 +79,7 @@ export const DEFAULT_MODULES = [
 const TROUBLE = /\bWARNING:|\bBUG:|\bOops\b|\bUBSAN:|\bKASAN:|\bKCSAN:|\bKFENCE:|Call Trace:|general protection fault|Kernel panic|\bINFO: (?:rcu|task|possible|suspicious)|rcu: INFO|refcount_t:|unregister_netdevice: waiting|possible (?:circular|recursive) locking|kmemleak:|sleeping function called|scheduling while atomic|divide error|unable to handle|stack segment|list_(?:add|del) corruption/
 
 /** @param {string} log */
-const troubleIn = (log) => log.split('\n').filter((line) => TROUBLE.test(line))
+export const troubleIn = (log) => log.split('\n').filter((line) => TROUBLE.test(line))
 
 /** @param {string} text */
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`

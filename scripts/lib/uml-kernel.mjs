@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The kernel of the sanitize ring: user-mode Linux with all that the kernel has to find mistakes, built once from Debian's
+ * sources into .cache (about five minutes on two idle processors), and modules for it.
+ */
+import { createHash } from 'node:crypto'
+import { copyFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { cacheRoot, exists, projectRoot, requireTools, run, runOrThrow, withLock } from './debian-packages.mjs'
+import { sourceArchive } from './linux-source.mjs'
+
+const CONFIG = join(projectRoot, 'scripts/uml/uml.config')
+const BUILD_PACKAGES = ['gcc', 'libc6-dev', 'make', 'flex', 'bison', 'bc', 'xz-utils']
+
+/** A build of minutes makes room for whoever else is at work. */
+const NICE = ['-n', '19']
+const MAKE = ['make', '-s', 'ARCH=um', `-j${availableParallelism()}`]
+
+/**
+ * @typedef {object} UmlKernel
+ * @property {string} image      the program that is the kernel
+ * @property {string} directory  its build tree, for `make -C <directory> ARCH=um M=...`
+ */
+
+/**
+ * The kernel, built the first time.
+ * @param {(text: string) => void} log
+ * @returns {Promise<UmlKernel>}
+ */
+export async function umlKernel (log) {
+  const config = await readFile(CONFIG, 'utf8')
+  const key = createHash('sha256').update(config).update(String(configure)).digest('hex').slice(0, 16)
+  const directory = join(cacheRoot, 'sanitize', `linux-${key}`)
+  const kernel = { image: join(directory, 'linux'), directory }
+  const ready = join(directory, '.ready')
+  if (await exists(ready)) return kernel
+  await requireTools(BUILD_PACKAGES, { log })
+  const archive = await sourceArchive(log)
+  return withLock('uml-kernel', async () => {
+    if (await exists(ready)) return kernel
+    log('building the kernel of the sanitize ring: some five minutes')
+    await rm(directory, { recursive: true, force: true })
+    await mkdir(directory, { recursive: true })
+    await runOrThrow('tar', ['-xf', archive, '-C', directory, '--strip-components=1'])
+    await configure(directory)
+    await runOrThrow('nice', [...NICE, ...MAKE, 'linux', 'modules'], { cwd: directory })
+    await runOrThrow('find', [directory, '-path', join(directory, 'scripts'), '-prune', '-o', '-name', '*.[oa]', '-type', 'f', '-delete'])
+    await writeFile(ready, '')
+    return kernel
+  })
+}
+
+/**
+ * Makes the configuration and sees that nothing of ours was dropped on the way.
+ * @param {string} directory
+ */
+async function configure (directory) {
+  // It only says that user-mode Linux cannot be preempted; that it counts as if it could is all that DEBUG_ATOMIC_SLEEP asks for.
+  const kconfig = join(directory, 'arch/um/Kconfig')
+  await writeFile(kconfig, (await readFile(kconfig, 'utf8')).replace(/^\s*select ARCH_NO_PREEMPT\n/m, ''))
+  await copyFile(CONFIG, join(directory, 'nfkit.config'))
+  await runOrThrow('make', ['-s', 'ARCH=um', 'tinyconfig'], { cwd: directory })
+  await runOrThrow('sh', ['scripts/kconfig/merge_config.sh', '-m', '.config', 'nfkit.config'], { cwd: directory, env: { ARCH: 'um' } })
+  await runOrThrow('make', ['-s', 'ARCH=um', 'olddefconfig'], { cwd: directory })
+  const result = new Set((await readFile(join(directory, '.config'), 'utf8')).split('\n'))
+  const lost = (await readFile(CONFIG, 'utf8')).split('\n').filter((line) => {
+    const [, name, value] = /^(CONFIG_\w+)=(.*)$/.exec(line) ?? []
+    if (name === undefined) return false
+    return value === 'n' ? result.has(`${name}=y`) || result.has(`${name}=m`) : !result.has(line)
+  })
+  if (lost.length > 0) throw new Error(`the configuration of the sanitize ring's kernel lost ${lost.join(', ')}`)
+}
+
+/**
+ * The module of this project for that kernel.
+ * @param {UmlKernel} kernel
+ * @param {(text: string) => void} log
+ * @returns {Promise<string>} the path of nfkit.ko
+ */
+export async function umlModule (kernel, log) {
+  return withLock('uml-module', async () => {
+    const directory = join(cacheRoot, 'sanitize', 'kmod')
+    await rm(directory, { recursive: true, force: true })
+    await cp(join(projectRoot, 'kmod'), directory, { recursive: true, filter: (path) => !/\.(o|ko|mod|cmd)$|\.mod\.c$|nfkit_compat\.h/.test(path) })
+    const { code, stdout, stderr } = await run('make', ['-C', directory, `KDIR=${kernel.directory}`, 'ARCH=um', 'W=1', 'modules'])
+    if (code !== 0) throw new Error(`building the module for the sanitize ring: ${(stderr.trim() || stdout.trim()).slice(-4000)}`)
+    log('built the module for user-mode Linux')
+    return join(directory, 'nfkit.ko')
+  })
+}

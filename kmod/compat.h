@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The differences between kernels, by what compat/probe.sh found. */
+#ifndef NFKIT_COMPAT_H
+#define NFKIT_COMPAT_H
+
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/sysctl.h>
+#include <net/flow.h>
+#include <net/inet_ecn.h>
+#include <net/ip.h>
+
+#include "nfkit_compat.h"
+
+#ifdef HAVE_NET_GSO_H
+#include <net/gso.h>
+#endif
+
+#ifndef HAVE_SKB_CLEAR_TSTAMP
+static inline void skb_clear_tstamp(struct sk_buff *skb)
+{
+	skb->tstamp = 0;
+}
+#endif
+
+#ifndef HAVE_ALLOC_NETDEV_DUMMY
+static inline struct net_device *alloc_netdev_dummy(int sizeof_priv)
+{
+	struct net_device *dev;
+
+	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	if (dev)
+		init_dummy_netdev(dev);
+	return dev;
+}
+
+static inline void nfkit_free_netdev_dummy(struct net_device *dev)
+{
+	kfree(dev);
+}
+#else
+static inline void nfkit_free_netdev_dummy(struct net_device *dev)
+{
+	free_netdev(dev);
+}
+#endif
+
+static inline void nfkit_napi_add(struct net_device *dev,
+				  struct napi_struct *napi,
+				  int (*poll)(struct napi_struct *, int))
+{
+#ifdef HAVE_NAPI_ADD_WEIGHT
+	netif_napi_add_weight(dev, napi, poll, NAPI_POLL_WEIGHT);
+#else
+	netif_napi_add(dev, napi, poll, NAPI_POLL_WEIGHT);
+#endif
+}
+
+/* The table ends with an empty entry, which the newer call does not count. */
+static inline struct ctl_table_header *
+nfkit_register_sysctl(struct net *net, const char *path,
+		      struct ctl_table *table, size_t size)
+{
+#ifdef HAVE_SYSCTL_SZ
+	return register_net_sysctl_sz(net, path, table, size);
+#else
+	return register_net_sysctl(net, path, table);
+#endif
+}
+
+static inline void nfkit_flow_tos(struct flowi4 *fl4, const struct iphdr *iph)
+{
+#ifdef HAVE_FLOWI4_DSCP
+	fl4->flowi4_dscp = ip4h_dscp(iph);
+#else
+	fl4->flowi4_tos = iph->tos & ~INET_ECN_MASK;
+#endif
+}
+
+#endif /* NFKIT_COMPAT_H */

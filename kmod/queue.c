@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Copies wait here until the original is out of the way: one queue for each
+ * CPU, served by NAPI on a device that is none. How many copies a namespace
+ * may have in each queue is bounded.
+ */
+#include <linux/netdevice.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include <net/dst.h>
+#include <net/ip.h>
+
+#include "compat.h"
+#include "nfkit.h"
+
+/**
+ * struct nfkit_queue - the queue of one CPU
+ * @sending: see there
+ * @packets: its lock also guards nfkit_net.queued of this CPU
+ * @napi: serves it
+ * @cpu: whose queue it is; when that CPU goes, another one serves it
+ */
+struct nfkit_queue {
+	/* held while copies are sent, so that a flush can wait for them */
+	spinlock_t sending;
+	struct sk_buff_head packets;
+	struct napi_struct napi;
+	int cpu;
+};
+
+/* Behind what IP keeps there, which fragmentation needs. */
+struct nfkit_queue_cb {
+	union {
+		struct inet_skb_parm ip;
+#if IS_ENABLED(CONFIG_IPV6)
+		struct inet6_skb_parm ip6;
+#endif
+	} header;
+	struct nfkit_target *target;
+};
+
+static struct nfkit_queue_cb *nfkit_queue_cb(const struct sk_buff *skb)
+{
+	BUILD_BUG_ON(sizeof(struct nfkit_queue_cb) > sizeof(skb->cb));
+	return (struct nfkit_queue_cb *)skb->cb;
+}
+
+static struct nfkit_queue __percpu *nfkit_queues;
+static struct net_device *nfkit_napi_dev;
+static DEFINE_PER_CPU(unsigned int, nfkit_sending);
+
+/* Whether this CPU is sending a copy now: what it meets then comes from that. */
+bool nfkit_queue_sending(void)
+{
+	return this_cpu_read(nfkit_sending) > 0;
+}
+
+/*
+ * With softirqs disabled, and until nfkit_queue_add(): only this CPU adds to
+ * its queue, so what is not full does not become so.
+ */
+bool nfkit_queue_full(const struct nfkit_net *nn)
+{
+	const struct nfkit_net *initial = nfkit_net(&init_net);
+	unsigned int limit = min(READ_ONCE(nn->queue_limit),
+				 READ_ONCE(initial->queue_limit));
+
+	return READ_ONCE(*this_cpu_ptr(nn->queued)) >= limit;
+}
+
+/* With softirqs disabled. The copy's target lives until it is flushed. */
+void nfkit_queue_add(struct nfkit_target *target, struct sk_buff *skb)
+{
+	struct nfkit_queue *queue = this_cpu_ptr(nfkit_queues);
+	unsigned int *queued = this_cpu_ptr(target->nn->queued);
+
+	nfkit_queue_cb(skb)->target = target;
+	spin_lock(&queue->packets.lock);
+	__skb_queue_tail(&queue->packets, skb);
+	WRITE_ONCE(*queued, *queued + 1);
+	spin_unlock(&queue->packets.lock);
+	napi_schedule(&queue->napi);
+}
+
+/* With the lock of the queue's packets held. */
+static void nfkit_queue_take(struct nfkit_queue *queue, struct sk_buff *skb,
+			     struct sk_buff_head *to)
+{
+	struct nfkit_net *nn = nfkit_queue_cb(skb)->target->nn;
+	unsigned int *queued = per_cpu_ptr(nn->queued, queue->cpu);
+
+	__skb_unlink(skb, &queue->packets);
+	WRITE_ONCE(*queued, *queued - 1);
+	__skb_queue_tail(to, skb);
+}
+
+static int nfkit_queue_poll(struct napi_struct *napi, int budget)
+{
+	struct nfkit_queue *queue;
+	struct sk_buff_head batch;
+	struct sk_buff *skb;
+	int sent = 0;
+
+	queue = container_of(napi, struct nfkit_queue, napi);
+	__skb_queue_head_init(&batch);
+	spin_lock(&queue->sending);
+
+	spin_lock(&queue->packets.lock);
+	while (sent < budget) {
+		skb = skb_peek(&queue->packets);
+		if (!skb)
+			break;
+		nfkit_queue_take(queue, skb, &batch);
+		sent++;
+	}
+	spin_unlock(&queue->packets.lock);
+
+	this_cpu_inc(nfkit_sending);
+	while ((skb = __skb_dequeue(&batch))) {
+		struct nfkit_target *target = nfkit_queue_cb(skb)->target;
+
+		nfkit_count(target, nfkit_reroute_send(skb));
+	}
+	this_cpu_dec(nfkit_sending);
+
+	spin_unlock(&queue->sending);
+	if (sent < budget)
+		napi_complete_done(napi, sent);
+	return sent;
+}
+
+/* Drops what matches, and returns when nothing that matches is being sent. */
+static void nfkit_queue_flush(bool (*matches)(const struct sk_buff *skb,
+					      const void *what),
+			      const void *what)
+{
+	struct sk_buff_head flushed;
+	struct sk_buff *skb, *next;
+	int cpu;
+
+	__skb_queue_head_init(&flushed);
+	for_each_possible_cpu(cpu) {
+		struct nfkit_queue *queue = per_cpu_ptr(nfkit_queues, cpu);
+
+		spin_lock_bh(&queue->sending);
+		spin_lock(&queue->packets.lock);
+		skb_queue_walk_safe(&queue->packets, skb, next) {
+			if (matches(skb, what))
+				nfkit_queue_take(queue, skb, &flushed);
+		}
+		spin_unlock(&queue->packets.lock);
+		while ((skb = __skb_dequeue(&flushed))) {
+			nfkit_count(nfkit_queue_cb(skb)->target, NFKIT_FLUSHED);
+			kfree_skb(skb);
+		}
+		spin_unlock_bh(&queue->sending);
+	}
+}
+
+static bool nfkit_is_for_target(const struct sk_buff *skb, const void *what)
+{
+	return nfkit_queue_cb(skb)->target == what;
+}
+
+void nfkit_queue_flush_target(const struct nfkit_target *target)
+{
+	nfkit_queue_flush(nfkit_is_for_target, target);
+}
+
+static bool nfkit_is_in_net(const struct sk_buff *skb, const void *what)
+{
+	return nfkit_queue_cb(skb)->target->nn == what;
+}
+
+void nfkit_queue_flush_net(const struct nfkit_net *nn)
+{
+	nfkit_queue_flush(nfkit_is_in_net, nn);
+}
+
+static bool nfkit_is_for_device(const struct sk_buff *skb, const void *what)
+{
+	return skb_dst(skb)->dev == what;
+}
+
+void nfkit_queue_flush_device(const struct net_device *dev)
+{
+	nfkit_queue_flush(nfkit_is_for_device, dev);
+}
+
+int __init nfkit_queue_init(void)
+{
+	int cpu;
+
+	nfkit_queues = alloc_percpu(struct nfkit_queue);
+	if (!nfkit_queues)
+		return -ENOMEM;
+	nfkit_napi_dev = alloc_netdev_dummy(0);
+	if (!nfkit_napi_dev) {
+		free_percpu(nfkit_queues);
+		return -ENOMEM;
+	}
+	for_each_possible_cpu(cpu) {
+		struct nfkit_queue *queue = per_cpu_ptr(nfkit_queues, cpu);
+
+		queue->cpu = cpu;
+		spin_lock_init(&queue->sending);
+		skb_queue_head_init(&queue->packets);
+		nfkit_napi_add(nfkit_napi_dev, &queue->napi, nfkit_queue_poll);
+		napi_enable(&queue->napi);
+	}
+	return 0;
+}
+
+/* The queues are empty: no target is left. */
+void nfkit_queue_exit(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct nfkit_queue *queue = per_cpu_ptr(nfkit_queues, cpu);
+
+		napi_disable(&queue->napi);
+		netif_napi_del(&queue->napi);
+	}
+	nfkit_free_netdev_dummy(nfkit_napi_dev);
+	free_percpu(nfkit_queues);
+}

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A copy that policy routing sends on its way, by its mark.
+ *
+ * The route is looked up as for a packet of this box. Then the copy goes to
+ * the neighbour without another look of netfilter's: what no chain sees is
+ * neither copied again nor rejected, translated or tracked. Nothing here may
+ * tell the sender of the original about the copy's fate, so it has no route
+ * any more, without which no ICMP is sent, when neighbour or device get it.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <linux/if_vlan.h>
+#include <linux/netdevice.h>
+#include <linux/netfilter_ipv6.h>
+#include <net/addrconf.h>
+#include <net/arp.h>
+#include <net/dst_metadata.h>
+#include <net/ip.h>
+#include <net/ip6_route.h>
+#include <net/neighbour.h>
+
+#include <net/netfilter/nf_conntrack.h>
+#include <net/route.h>
+
+#include "compat.h"
+#include "nfkit.h"
+
+/*
+ * Multicast and broadcast packets of others are looked up without their
+ * source, which the kernel takes for the address of a device of this box.
+ */
+static struct dst_entry *nfkit_route4(struct net *net,
+				      const struct sk_buff *skb, u32 mark)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+	struct flowi4 fl4 = {
+		.flowi4_mark = mark,
+		.flowi4_flags = FLOWI_FLAG_ANYSRC,
+		.daddr = iph->daddr,
+	};
+	struct rtable *rt;
+
+	nfkit_flow_tos(&fl4, iph);
+	if (!ipv4_is_multicast(iph->daddr) && !ipv4_is_lbcast(iph->daddr) &&
+	    !ipv4_is_multicast(iph->saddr) && !ipv4_is_lbcast(iph->saddr) &&
+	    !ipv4_is_zeronet(iph->saddr))
+		fl4.saddr = iph->saddr;
+	rt = ip_route_output_key(net, &fl4);
+	return IS_ERR(rt) ? NULL : &rt->dst;
+}
+
+static bool nfkit_is_local4(const struct dst_entry *dst)
+{
+	const struct rtable *rt = container_of(dst, struct rtable, dst);
+
+	return rt->rt_type == RTN_LOCAL;
+}
+
+#if IS_ENABLED(CONFIG_IPV6)
+static struct dst_entry *nfkit_route6(struct net *net,
+				      const struct sk_buff *skb, u32 mark)
+{
+	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
+	struct flowi6 fl6 = {
+		.flowi6_mark = mark,
+		.flowi6_flags = FLOWI_FLAG_ANYSRC,
+		.flowlabel = ip6_flowinfo(ip6h),
+		.daddr = ip6h->daddr,
+		.saddr = ip6h->saddr,
+	};
+
+	return ip6_route_output(net, NULL, &fl6);
+}
+
+static bool nfkit_is_local6(const struct dst_entry *dst)
+{
+	const struct rt6_info *rt;
+
+	rt = container_of(dst, struct rt6_info, dst);
+	return rt->rt6i_flags & (RTF_LOCAL | RTF_ANYCAST);
+}
+#else
+static struct dst_entry *nfkit_route6(struct net *net,
+				      const struct sk_buff *skb, u32 mark)
+{
+	return NULL;
+}
+
+static bool nfkit_is_local6(const struct dst_entry *dst)
+{
+	return false;
+}
+#endif
+
+/* The route of a packet with this mark, held. NULL: there is none. */
+static struct dst_entry *nfkit_route(struct net *net, const struct sk_buff *skb,
+				     u32 mark, u8 pf)
+{
+	struct dst_entry *dst;
+
+	dst = pf == NFPROTO_IPV4 ? nfkit_route4(net, skb, mark) :
+				   nfkit_route6(net, skb, mark);
+	if (dst && (dst->error || dst->lwtstate || !dst->ops->neigh_lookup)) {
+		dst_release(dst);
+		return NULL;
+	}
+	return dst;
+}
+
+enum nfkit_fit {
+	NFKIT_FITS,
+	NFKIT_FITS_IN_FRAGMENTS,
+	NFKIT_DOES_NOT_FIT,
+};
+
+/*
+ * Fragments that were put together are sent as fragments again. Whatever the
+ * kernel would answer with an ICMP message does not fit.
+ */
+static enum nfkit_fit nfkit_fit4(const struct sk_buff *skb, unsigned int mtu)
+{
+	unsigned int frag_max_size = IPCB(skb)->frag_max_size;
+
+	if (skb->len <= mtu && !frag_max_size)
+		return NFKIT_FITS;
+	if (!(ip_hdr(skb)->frag_off & htons(IP_DF)))
+		return NFKIT_FITS_IN_FRAGMENTS;
+	if (frag_max_size && frag_max_size <= mtu)
+		return NFKIT_FITS_IN_FRAGMENTS;
+	return NFKIT_DOES_NOT_FIT;
+}
+
+#if IS_ENABLED(CONFIG_IPV6)
+static enum nfkit_fit nfkit_fit6(struct sk_buff *skb, unsigned int mtu)
+{
+	unsigned int frag_max_size = IP6CB(skb)->frag_max_size;
+	u8 *nexthdr;
+	int hlen;
+
+	if (skb->len <= mtu && !frag_max_size)
+		return NFKIT_FITS;
+	if (!skb->ignore_df || frag_max_size > mtu)
+		return NFKIT_DOES_NOT_FIT;
+	/* Each fragment repeats the headers before it, and has 8 bytes of its own. */
+	hlen = ip6_find_1stfragopt(skb, &nexthdr);
+	if (hlen < 0)
+		return NFKIT_DOES_NOT_FIT;
+	if (frag_max_size)
+		mtu = max_t(unsigned int, frag_max_size, IPV6_MIN_MTU);
+	if (mtu < hlen + sizeof(struct frag_hdr) + 8)
+		return NFKIT_DOES_NOT_FIT;
+	return NFKIT_FITS_IN_FRAGMENTS;
+}
+#else
+static enum nfkit_fit nfkit_fit6(struct sk_buff *skb, unsigned int mtu)
+{
+	return NFKIT_DOES_NOT_FIT;
+}
+#endif
+
+static enum nfkit_fit nfkit_fit(struct sk_buff *skb,
+				const struct dst_entry *dst, u8 pf)
+{
+	unsigned int mtu = dst_mtu(dst);
+
+	if (skb_is_gso(skb))
+		return skb_shinfo(skb)->gso_type &&
+		       skb_gso_validate_network_len(skb, mtu) ?
+			NFKIT_FITS : NFKIT_DOES_NOT_FIT;
+	return pf == NFPROTO_IPV4 ? nfkit_fit4(skb, mtu) : nfkit_fit6(skb, mtu);
+}
+
+/* A copy with a head of its own, since both get another MAC header. */
+static struct sk_buff *nfkit_reroute_copy(struct sk_buff *skb,
+					  struct dst_entry *dst, u32 mark,
+					  u8 pf)
+{
+	int headroom = skb_headroom(skb);
+	int needed = max_t(int, headroom, LL_RESERVED_SPACE(dst->dev));
+	struct sk_buff *copy;
+	bool ignore_df;
+
+	copy = __pskb_copy(skb, needed, GFP_ATOMIC);
+	if (!copy)
+		return NULL;
+	if (needed != headroom)
+		skb_headers_offset_update(copy, needed - headroom);
+
+	ignore_df = copy->ignore_df;
+	skb_scrub_packet(copy, false);
+	copy->ignore_df = ignore_df;
+	nf_ct_set(copy, NULL, IP_CT_UNTRACKED);
+	skb_clear_tstamp(copy);
+	skb_forward_csum(copy);
+	__vlan_hwaccel_clear_tag(copy);
+	copy->protocol = pf == NFPROTO_IPV4 ? htons(ETH_P_IP) :
+					      htons(ETH_P_IPV6);
+	/* No ICMP about it. */
+	copy->pkt_type = PACKET_OUTGOING;
+	copy->mark = mark;
+	/* Held by nobody while it is queued; the route knows it. */
+	copy->dev = NULL;
+	skb_dst_set(copy, dst);
+	return copy;
+}
+
+static enum nfkit_counter nfkit_reroute_queue(struct nfkit_target *target,
+					      struct sk_buff *skb,
+					      const struct nf_hook_state *state)
+{
+	enum nfkit_counter result;
+	struct sk_buff *copy;
+	struct dst_entry *dst;
+
+	if (nfkit_queue_sending())
+		return NFKIT_LOOP;
+	if (!skb_valid_dst(skb))
+		return NFKIT_NO_ROUTE;
+	if (nfkit_queue_full(target->nn))
+		return NFKIT_QUEUE_FULL;
+	dst = nfkit_route(state->net, skb, target->mark, state->pf);
+	if (!dst)
+		return NFKIT_UNROUTABLE;
+
+	result = NFKIT_LOCAL;
+	if (dst->dev->flags & IFF_LOOPBACK)
+		goto release;
+	if (state->pf == NFPROTO_IPV4 ? nfkit_is_local4(dst) :
+					nfkit_is_local6(dst))
+		goto release;
+	result = NFKIT_SAME_DEVICE;
+	if (dst->dev == state->in || dst->dev == state->out)
+		goto release;
+	result = NFKIT_TOO_BIG;
+	if (nfkit_fit(skb, dst, state->pf) == NFKIT_DOES_NOT_FIT)
+		goto release;
+	result = NFKIT_NO_MEMORY;
+	copy = nfkit_reroute_copy(skb, dst, target->mark, state->pf);
+	if (!copy)
+		goto release;
+	nfkit_queue_add(target, copy);
+	return NFKIT_CLONED;
+
+release:
+	dst_release(dst);
+	return result;
+}
+
+/* With softirqs disabled, at a hook of IPv4 or IPv6; the packet stays as it is. */
+void nfkit_reroute(struct nfkit_target *target, struct sk_buff *skb,
+		   const struct nf_hook_state *state)
+{
+	nfkit_count(target, NFKIT_SEEN);
+	nfkit_count(target, nfkit_reroute_queue(target, skb, state));
+}
+
+/*
+ * A device without ARP has one neighbour at most, so it needs no entry for
+ * each address that it is told of: frames go to the device's own address, as
+ * the kernel does it, or to that of the group.
+ */
+static bool nfkit_plain_address(const struct sk_buff *skb,
+				const struct net_device *dev, u8 *address)
+{
+	if (!(dev->flags & IFF_NOARP) || dev->type != ARPHRD_ETHER)
+		return false;
+	if (skb->protocol == htons(ETH_P_IP)) {
+		const struct rtable *rt = skb_rtable(skb);
+		__be32 daddr = ip_hdr(skb)->daddr;
+
+		if (rt->rt_gw_family)
+			return false;
+		if (ipv4_is_multicast(daddr))
+			ip_eth_mc_map(daddr, address);
+		else if (rt->rt_flags & RTCF_BROADCAST)
+			eth_broadcast_addr(address);
+		else
+			ether_addr_copy(address, dev->dev_addr);
+		return true;
+	}
+#if IS_ENABLED(CONFIG_IPV6)
+	if (((struct rt6_info *)skb_dst(skb))->rt6i_flags & RTF_GATEWAY)
+		return false;
+	if (ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr))
+		ipv6_eth_mc_map(&ipv6_hdr(skb)->daddr, address);
+	else
+		ether_addr_copy(address, dev->dev_addr);
+	return true;
+#else
+	return false;
+#endif
+}
+
+static int nfkit_to_neighbour(struct sk_buff *skb, struct net_device *dev)
+{
+	struct neighbour *neighbour;
+	int err;
+
+	neighbour = dst_neigh_lookup_skb(skb_dst(skb), skb);
+	if (!neighbour) {
+		kfree_skb(skb);
+		return -ENOBUFS;
+	}
+	if (READ_ONCE(neighbour->nud_state) & NUD_VALID) {
+		bool other = neighbour->tbl->family !=
+			     (skb->protocol == htons(ETH_P_IP) ? AF_INET : AF_INET6);
+
+		skb_dst_drop(skb);
+		err = neigh_output(neighbour, skb, other);
+	} else {
+		/* Have it looked for, but do not let the copy wait uncounted. */
+		neigh_event_send(neighbour, NULL);
+		kfree_skb(skb);
+		err = -EHOSTUNREACH;
+	}
+	neigh_release(neighbour);
+	return err;
+}
+
+/* The last step of a copy or a fragment of one. Under RCU. */
+static int nfkit_output(struct net *net, struct sock *sk, struct sk_buff *skb)
+{
+	struct net_device *dev = skb_dst(skb)->dev;
+	u8 address[ETH_ALEN];
+
+	skb->dev = dev;
+	if (skb_cow_head(skb, LL_RESERVED_SPACE(dev))) {
+		kfree_skb(skb);
+		return -ENOMEM;
+	}
+	if (!nfkit_plain_address(skb, dev, address))
+		return nfkit_to_neighbour(skb, dev);
+	skb_dst_drop(skb);
+	if (dev_hard_header(skb, dev, ntohs(skb->protocol), address, NULL,
+			    skb->len) < 0) {
+		kfree_skb(skb);
+		return -EINVAL;
+	}
+	return dev_queue_xmit(skb);
+}
+
+static int nfkit_output_fragments(struct net *net, struct sk_buff *skb)
+{
+	if (skb->protocol == htons(ETH_P_IP))
+		return ip_do_fragment(net, NULL, skb, nfkit_output);
+#if IS_ENABLED(CONFIG_IPV6)
+	if (nf_get_ipv6_ops())
+		return nf_get_ipv6_ops()->fragment(net, NULL, skb, nfkit_output);
+#endif
+	kfree_skb(skb);
+	return -EINVAL;
+}
+
+/* Sends a queued copy, and says what became of it. Under RCU. */
+enum nfkit_counter nfkit_reroute_send(struct sk_buff *skb)
+{
+	struct dst_entry *dst = skb_dst(skb);
+	struct net_device *dev = dst->dev;
+	u8 pf = skb->protocol == htons(ETH_P_IP) ? NFPROTO_IPV4 : NFPROTO_IPV6;
+	int err;
+
+	/* The route of a device that is gone leads into a black hole. */
+	if (dev == blackhole_netdev || !netif_running(dev) ||
+	    !netif_carrier_ok(dev)) {
+		kfree_skb(skb);
+		return NFKIT_DEVICE_DOWN;
+	}
+	skb->dev = dev;
+	switch (nfkit_fit(skb, dst, pf)) {
+	case NFKIT_FITS:
+		err = nfkit_output(dev_net(dev), NULL, skb);
+		break;
+	case NFKIT_FITS_IN_FRAGMENTS:
+		err = nfkit_output_fragments(dev_net(dev), skb);
+		break;
+	default:
+		kfree_skb(skb);
+		return NFKIT_TOO_BIG;
+	}
+	switch (err) {
+	case NET_XMIT_SUCCESS:
+		return NFKIT_SENT;
+	case -EHOSTUNREACH:
+		return NFKIT_UNRESOLVED;
+	case -ENETDOWN:
+		return NFKIT_DEVICE_DOWN;
+	case -ENOMEM:
+	case -ENOBUFS:
+		return NFKIT_NO_MEMORY;
+	default:
+		return NFKIT_REFUSED;
+	}
+}

@@ -5,7 +5,7 @@
  *
  * Runs compiled test files in a guest on a stock Debian kernel, one after another with plain `node`, and prints what they
  * say, each line after its kernel's version. A test's source (test/vm/x.test.ts) stands for its compiled file. Files
- * outside the project work too; they find the project's node_modules.
+ * outside the project work too; they find the project's node_modules. Tests of test/vm find the kernel module in NFKIT_MODULE.
  *
  *   --kernel   which kernels (all): each is booted once
  *   --timeout  seconds for each file (120)
@@ -22,6 +22,7 @@ import { relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { RingUnavailable, exists, projectRoot } from './lib/debian-packages.mjs'
 import { guestShell, runInGuest } from './lib/guest.mjs'
+import { moduleForGuest } from './lib/guest-module.mjs'
 import { kernelVersions } from './lib/kernels.mjs'
 
 /** @param {string} text @returns {never} */
@@ -85,8 +86,10 @@ try {
     const files = await Promise.all(positionals.map(compiled))
     for (const kernel of kernels) {
       const print = prefixed(`${kernel} | `)
+      const module = files.some((file) => relative(projectRoot, file).startsWith('dist/test/vm/')) ? await moduleForGuest(kernel, say) : {}
       const result = await runInGuest({
         kernel,
+        ...module,
         files,
         fileTimeoutMs: seconds * 1000,
         log: say,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { runInGuest } from '../lib/guest.mjs'
+import { moduleForGuest } from '../lib/guest-module.mjs'
 import { kernelVersions } from '../lib/kernels.mjs'
 import { secondTry } from '../lib/run-tests.mjs'
 import { readTap } from '../lib/tap-result.mjs'
@@ -49,12 +50,15 @@ export async function run ({ wanted, report, log }) {
 async function runOn (kernel, files, { report, log }) {
   const sourceOf = new Map(files.map(({ source, compiled }) => [compiled, source]))
   const missing = new Set(sourceOf.keys())
+  // The tests of the module come last, and load it themselves.
+  const { extra, env } = files.some(({ source }) => source.startsWith('test/vm/')) ? await moduleForGuest(kernel, log) : {}
   const { problem, release, bootMs, milliseconds } = await runInGuest({
     kernel,
+    ...(extra === undefined ? {} : { extra }),
     files: files.map(({ compiled }) => compiled),
     fileTimeoutMs: FILE_LIMIT_MS,
     timeoutMs: GUEST_LIMIT_MS,
-    env: { NO_COLOR: '1' },
+    env: { NO_COLOR: '1', ...env },
     log,
     onResult: (result) => {
       missing.delete(result.file)

@@ -188,10 +188,11 @@ export class ExtensionParser {
   readonly #payload: Payload
   readonly #seen = new Set<string>()
 
-  constructor(extension: Extension, payload: Payload, ctx: RuleContext) {
+  /** Without a context the struct is as {@link Extension.init} leaves it already. */
+  constructor(extension: Extension, payload: Payload, ctx?: RuleContext) {
     this.extension = extension
     this.#payload = payload
-    extension.init?.(payload, ctx)
+    if (ctx !== undefined) extension.init?.(payload, ctx)
   }
 
   /** Takes one option. */

@@ -1,31 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The options of a rule as iptables takes them, straight to bytes: no rule object in between.
+// The options of a rule, and the command before them, as iptables takes them: straight to bytes, no rule object in between.
 
 import { Writer } from '../bytes.js'
 import { appendExtension, type EntryLayout, entryLayouts, IPT_F_FRAG, VERDICT, XT_INV } from './entry.js'
 import { align8, type Extension, ExtensionParser, extensionForWriting } from './extension.js'
 import { type AddressMask, formatProtocol, parseAddresses, parseProtocol, setInvert, writeAddress, writeInterface, writeProtocol } from './fixed.js'
+import { type Basic, type CommandOption, findOption, type OtherOption, type OwnOption, shortOption } from './option-names.js'
 import { Payload, RuleError } from './payload.js'
-import { parseUnsigned, type Property } from './property.js'
+import { parseUnsigned } from './property.js'
 import { appendStandardTarget, checkChainName, closeEntry, contextOf, markGoto, requireExtension, type RuleBytes, type RuleEnvironment } from './rule.js'
-
-/** An option outside the extensions. */
-type Basic = 'source' | 'destination' | 'protocol' | 'in' | 'out' | 'fragment' | 'match' | 'jump' | 'goto' | 'counters'
-
-const BASIC: readonly (readonly [long: string, basic: Basic])[] = [
-  ['source', 'source'], ['src', 'source'], ['destination', 'destination'], ['dst', 'destination'], ['protocol', 'protocol'], ['proto', 'protocol'],
-  ['in-interface', 'in'], ['out-interface', 'out'], ['fragment', 'fragment'], ['fragments', 'fragment'], ['match', 'match'], ['jump', 'jump'],
-  ['goto', 'goto'], ['set-counters', 'counters'],
-]
-const SHORT: Readonly<Record<string, Basic>> = {
-  s: 'source', d: 'destination', p: 'protocol', i: 'in', o: 'out', f: 'fragment', m: 'match', j: 'jump', g: 'goto', c: 'counters',
-}
-
-/** iptables' other long options: a beginning that they share is ambiguous. */
-const COMMANDS = [
-  'append', 'delete', 'check', 'insert', 'replace', 'list', 'list-rules', 'flush', 'zero', 'new-chain', 'delete-chain', 'rename-chain', 'policy', 'table',
-  'numeric', 'verbose', 'wait', 'wait-interval', 'exact', 'line-numbers', 'modprobe', 'ipv4', 'ipv6', 'version', 'help',
-].map((name) => `--${name}`)
 
 /** What a rule's text says beside the rule. */
 export interface ParsedRule {
@@ -34,10 +17,20 @@ export interface ParsedRule {
   readonly counters?: { readonly packets: bigint; readonly bytes: bigint } | undefined
 }
 
+/** A command with what follows it. */
+export interface ParsedCommand extends ParsedRule {
+  readonly name: CommandOption
+  /** Of all chains where the command can do without. */
+  readonly chain: string | undefined
+  /** Number of a rule, from 1 on. */
+  readonly number?: number | undefined
+  /** The new name of a chain, or its policy. */
+  readonly argument?: string | undefined
+}
+
 interface Part {
   readonly parser: ExtensionParser
   readonly extension: Extension
-  readonly payload: () => Payload
 }
 
 /**
@@ -45,15 +38,40 @@ interface Part {
  * @throws RuleError with the option and the reason, for whatever iptables refuses
  */
 export function parseRule(words: readonly string[], environment: RuleEnvironment): ParsedRule {
-  return new RuleParser(environment).parse(words)
+  return new RuleParser(environment, false).parse(words).finish()
 }
+
+/**
+ * Reads a command with its rule, as a line of iptables-restore has it: `-A CHAIN ...`, `-F`. Undefined for a line of the other
+ * family (`-4`, `-6`), which is passed over.
+ * @throws RuleError for whatever iptables-restore refuses
+ */
+export function parseCommand(words: readonly string[], environment: RuleEnvironment): ParsedCommand | undefined {
+  return new RuleParser(environment, true).parse(words).command()
+}
+
+/** The match that is named after a protocol, as `-p` gave it; undefined without a protocol. */
+export function protocolMatch(protocol: string | undefined, { family, resolver }: RuleEnvironment): string | undefined {
+  if (protocol === undefined) return undefined
+  const number = parseUnsigned(protocol, 0, 255)
+  const name = number === undefined ? protocol.toLowerCase() : formatProtocol(number, resolver)
+  if (family === 'ipv6' && (name === 'ipv6-icmp' || name === 'icmpv6')) return 'icmp6'
+  return name === 'ipv6-mh' ? 'mh' : name
+}
+
+const COMMAND_LETTERS: Readonly<Record<CommandOption, string>> = {
+  append: '-A', delete: '-D', check: '-C', insert: '-I', replace: '-R', flush: '-F', zero: '-Z', 'new-chain': '-N', 'delete-chain': '-X', 'rename-chain': '-E', policy: '-P',
+}
+/** Commands that take a rule. */
+const WITH_RULE: readonly CommandOption[] = ['append', 'delete', 'check', 'insert', 'replace']
 
 class RuleParser {
   readonly #environment: RuleEnvironment
   readonly #layout: EntryLayout
+  readonly #commands: boolean
   readonly #w = new Writer(512)
   /** The target is written behind the matches, which may still come. */
-  readonly #targetWriter = new Writer(128)
+  #targetWriter: Writer | undefined
   readonly #fixed: Payload
   readonly #seen = new Set<Basic>()
   /** Newest first: its options win, as with getopt_long and merged options. */
@@ -68,46 +86,52 @@ class RuleParser {
   #counters: ParsedRule['counters']
   #words: readonly string[] = []
   #at = 0
+  #command: CommandOption | undefined
+  #commandChain: string | undefined
+  #number: number | undefined
+  #commandArgument: string | undefined
+  #otherFamily = false
 
-  constructor(environment: RuleEnvironment) {
+  constructor(environment: RuleEnvironment, commands: boolean) {
     this.#environment = environment
+    this.#commands = commands
     this.#layout = entryLayouts[environment.family]
     this.#w.reserve(this.#layout.size)
     this.#fixed = new Payload(this.#w, 0, this.#layout.size)
   }
 
-  parse(words: readonly string[]): ParsedRule {
+  parse(words: readonly string[]): this {
     this.#words = words
     let inverted = false
-    while (this.#at < words.length) {
-      const word = words[this.#at++]!
-      if (word === '!') {
-        if (inverted) throw new RuleError('two "!" in a row')
-        inverted = true
-        continue
+    try {
+      while (this.#at < words.length && !this.#otherFamily) {
+        const word = words[this.#at++]!
+        if (word === '!') {
+          if (inverted) throw new RuleError('two "!" in a row')
+          inverted = true
+          continue
+        }
+        this.#option(word, inverted)
+        inverted = false
       }
-      this.#option(word, inverted)
-      inverted = false
+      if (inverted) throw new RuleError('nothing follows the "!"')
+    } catch (error) {
+      if (error instanceof RuleError) error.word = Math.min(this.#at, words.length) - 1
+      throw error
     }
-    if (inverted) throw new RuleError('nothing follows the "!"')
-    return this.#finish()
+    return this
   }
 
   #option(word: string, inverted: boolean): void {
     if (!word.startsWith('-') || word === '-') throw new RuleError(`"${word}" is no option`)
-    if (!word.startsWith('--')) {
-      const basic = SHORT[word[1]!]
-      if (basic === undefined) throw new RuleError(`unknown option "${word}"`)
-      const attached = basic === 'fragment' || word.length === 2 ? undefined : word.slice(2)
-      return this.#basic(basic, word.slice(0, 2), attached, inverted)
-    }
+    if (!word.startsWith('--')) return this.#short(word, inverted)
     const equals = word.indexOf('=')
     const name = equals < 0 ? word : word.slice(0, equals)
     const attached = equals < 0 ? undefined : word.slice(equals + 1)
     let found = this.#find(name)
     if (found === undefined && this.#loadByProtocol()) found = this.#find(name)
     if (found === undefined) throw new RuleError(`unknown option "${name}"`)
-    if (typeof found === 'string') return this.#basic(found, name, attached, inverted)
+    if (!('part' in found)) return this.#own(found, name, attached, inverted)
     const { part, property } = found
     const count = property.arguments ?? 1
     let argument = count === 0 ? undefined : attached ?? this.#argument(name)
@@ -115,24 +139,71 @@ class RuleParser {
     part.parser.option(property, argument, inverted, this.#context())
   }
 
-  /** An option by its whole name or a beginning that only it has. */
-  #find(name: string): Basic | { part: Part; property: Property } | undefined {
-    const parts = this.#target === undefined ? this.#parts : [this.#target, ...this.#parts]
-    for (const part of parts) {
-      const property = part.extension.properties.find((one) => one.options.includes(name))
-      if (property !== undefined) return { part, property }
+  #find(name: string) {
+    return findOption(name, this.#target === undefined ? this.#parts : [this.#target, ...this.#parts])
+  }
+
+  /** One letter and its argument, or several letters without arguments. */
+  #short(word: string, inverted: boolean): void {
+    for (let i = 1; i < word.length; i++) {
+      const letter = word[i]!
+      const found = shortOption(letter)
+      if (found === undefined) throw new RuleError(`unknown option "-${letter}"`)
+      const alone = 'other' in found ? found.other !== 'table' : 'basic' in found && found.basic === 'fragment'
+      if (!alone) return this.#own(found, `-${letter}`, i + 1 < word.length ? word.slice(i + 1) : undefined, inverted)
+      this.#own(found, `-${letter}`, undefined, inverted)
     }
-    const basic = BASIC.find(([long]) => `--${long}` === name)
-    if (basic !== undefined) return basic[1]
-    const begins = [
-      ...BASIC.filter(([long]) => `--${long}`.startsWith(name)).map(([, one]) => ({ key: one as unknown, found: one as Basic | { part: Part; property: Property } })),
-      ...parts.flatMap((part) => part.extension.properties.flatMap((property) =>
-        property.options.some((one) => one.startsWith(name)) ? [{ key: property as unknown, found: { part, property } }] : [])),
-    ]
-    const distinct = new Set(begins.map((one) => one.key))
-    for (const command of COMMANDS) if (command.startsWith(name)) distinct.add(command)
-    if (distinct.size > 1) throw new RuleError(`option "${name}" could be several`)
-    return begins[0]?.found
+  }
+
+  #own(found: OwnOption, option: string, attached: string | undefined, inverted: boolean): void {
+    if ('basic' in found) return this.#basic(found.basic, option, attached, inverted)
+    if (!this.#commands) throw new RuleError(`unknown option "${option}"`)
+    if ('other' in found) return this.#other(found.other, option, inverted)
+    if (inverted) throw new RuleError(`${option} cannot be negated`)
+    if (this.#command !== undefined) throw new RuleError(`${option} cannot be given together with ${COMMAND_LETTERS[this.#command]}`)
+    const name = found.command
+    this.#command = name
+    const optional = name === 'flush' || name === 'zero' || name === 'delete-chain'
+    this.#commandChain = attached ?? (optional ? this.#optional() : this.#argument(option))
+    switch (name) {
+      case 'delete': case 'zero': this.#number = this.#ruleNumber(option); break
+      case 'insert': this.#number = this.#ruleNumber(option) ?? 1; break
+      case 'replace':
+        this.#number = this.#ruleNumber(option)
+        if (this.#number === undefined) throw new RuleError(`${option} needs the number of a rule`)
+        break
+      case 'rename-chain': case 'policy':
+        this.#commandArgument = this.#optional()
+        if (this.#commandArgument === undefined) throw new RuleError(`${option} needs a chain and ${name === 'policy' ? 'a policy' : 'its new name'}`)
+    }
+  }
+
+  /** The next word, unless it is an option. */
+  #optional(): string | undefined {
+    const next = this.#words[this.#at]
+    if (next === undefined || next.startsWith('-') || next.startsWith('!')) return undefined
+    this.#at++
+    return next
+  }
+
+  #ruleNumber(option: string): number | undefined {
+    const text = this.#optional()
+    if (text === undefined) return undefined
+    const number = parseUnsigned(text, 1, 0x7fffffff)
+    if (number === undefined) throw new RuleError(`${option}: expected the number of a rule, got "${text}"`)
+    return number
+  }
+
+  #other(other: OtherOption, option: string, inverted: boolean): void {
+    if (inverted) throw new RuleError(`${option} cannot be negated`)
+    switch (other) {
+      case 'verbose': return
+      case 'ipv4': case 'ipv6':
+        this.#otherFamily = other !== this.#environment.family
+        return
+      case 'table': throw new RuleError(`${option} cannot be given here: the line with the * names the table`)
+      default: throw new RuleError(`${option} cannot be given here`)
+    }
   }
 
   #argument(option: string): string {
@@ -146,7 +217,7 @@ class RuleParser {
       if (this.#seen.has(key)) throw new RuleError(`${option} cannot be given twice`)
       this.#seen.add(key)
     }
-    if (inverted && ['match', 'jump', 'goto', 'counters'].includes(basic)) throw new RuleError(`${option} cannot be negated`)
+    if (inverted && (basic === 'match' || basic === 'jump' || basic === 'goto' || basic === 'counters')) throw new RuleError(`${option} cannot be negated`)
     const { family, resolver } = this.#environment
     const fixed = this.#fixed
     const layout = this.#layout
@@ -195,42 +266,36 @@ class RuleParser {
         break
       }
       case 'counters': {
-        const packets = argument()
-        const bytes = this.#argument(option)
-        if (!/^\d+$/.test(packets) || !/^\d+$/.test(bytes)) throw new RuleError(`${option}: expected two numbers, got "${packets}" and "${bytes}"`)
-        this.#counters = { packets: BigInt(packets), bytes: BigInt(bytes) }
+        const given = argument()
+        const comma = given.indexOf(',', 1)
+        const packets = comma < 0 ? given : given.slice(0, comma)
+        const bytes = comma < 0 ? this.#argument(option) : given.slice(comma + 1)
+        this.#counters = parseCounters(packets, bytes, option)
       }
     }
   }
 
-  #context() { return contextOf(this.#fixed, this.#layout, this.#environment) }
+  #context() {
+    const context = contextOf(this.#fixed, this.#layout, this.#environment)
+    return this.#commandChain === undefined ? context : { ...context, chain: this.#commandChain }
+  }
 
   #part(w: Writer, kind: 'match' | 'target', name: string): Part {
     const extension = requireExtension(kind, name, this.#environment)
     const size = align8(extension.size)
     const at = appendExtension(w, extension.wireName ?? extension.name, extension.revision, size)
     const payload = new Payload(w, at, size)
-    return { extension, payload: () => payload, parser: new ExtensionParser(extension, payload, this.#context()) }
+    return { extension, parser: new ExtensionParser(extension, payload, this.#context()) }
   }
 
   #match(name: string): void {
     this.#parts = [this.#part(this.#w, 'match', name), ...this.#parts]
-    if (name === this.#protocolMatch()) this.#protocolLoaded = true
-  }
-
-  /** The match that is named after the rule's protocol. */
-  #protocolMatch(): string | undefined {
-    const { family, resolver } = this.#environment
-    if (this.#protocolName === undefined) return undefined
-    const number = parseUnsigned(this.#protocolName, 0, 255)
-    const name = number === undefined ? this.#protocolName : formatProtocol(number, resolver)
-    if (family === 'ipv6' && (name === 'ipv6-icmp' || name === 'icmpv6')) return 'icmp6'
-    return name === 'ipv6-mh' ? 'mh' : name
+    if (name === protocolMatch(this.#protocolName, this.#environment)) this.#protocolLoaded = true
   }
 
   /** `--dport` without `-m tcp`: the match of the rule's protocol is loaded when an option is unknown. */
   #loadByProtocol(): boolean {
-    const name = this.#protocolMatch()
+    const name = protocolMatch(this.#protocolName, this.#environment)
     if (name === undefined || this.#protocolLoaded || extensionForWriting('match', name, this.#environment.family) === undefined) return false
     this.#protocolLoaded = true
     this.#parts = [this.#part(this.#w, 'match', name), ...this.#parts]
@@ -240,31 +305,25 @@ class RuleParser {
   #jump(name: string): void {
     const { isChain, family } = this.#environment
     if (name === 'CONTINUE') return
+    // iptables, not the kernel, keeps packets from being dropped there.
+    if (name === 'DROP' && this.#environment.table === 'nat') throw new RuleError('the nat table is not for filtering: -j DROP cannot be given in it')
     if (Object.hasOwn(VERDICT, name)) this.#verdict = VERDICT[name as keyof typeof VERDICT]
-    else if (isChain?.(name) !== true && extensionForWriting('target', name, family) !== undefined) this.#target = this.#part(this.#targetWriter, 'target', name)
+    else if (isChain?.(name) !== true && extensionForWriting('target', name, family) !== undefined) this.#target = this.#part(this.#targetWriter = new Writer(128), 'target', name)
     else {
       checkChain(name)
       this.#chain = name
     }
   }
 
-  #finish(): ParsedRule {
-    const ctx = this.#context()
-    // In the order in which they were given.
-    for (const part of [...this.#parts].reverse()) part.parser.finish(ctx)
-    this.#target?.parser.finish(ctx)
-    const w = this.#w
-    const start = w.length
-    if (this.#target === undefined) appendStandardTarget(w, this.#verdict)
-    else w.raw(this.#targetWriter.finish())
-    closeEntry(w, this.#layout, 0, start)
-    this.#checkChainOptions()
+  /** The rule of all that was read. */
+  finish(): ParsedRule {
+    this.#close()
     const rules: RuleBytes[] = []
     for (const source of this.#sources ?? [undefined]) {
       for (const destination of this.#destinations ?? [undefined]) {
         if (source !== undefined) writeAddress(this.#fixed, this.#layout, 'source', source)
         if (destination !== undefined) writeAddress(this.#fixed, this.#layout, 'destination', destination)
-        rules.push({ bytes: w.finish().slice(), chain: this.#chain })
+        rules.push({ bytes: this.#w.finish().slice(), chain: this.#chain })
       }
     }
     if (rules.length > 1 && (this.#fixed.u8(this.#layout.invert) & (XT_INV.source | XT_INV.destination)) !== 0) {
@@ -273,8 +332,42 @@ class RuleParser {
     return { rules, counters: this.#counters }
   }
 
+  /** Checks what only the whole can tell, and puts the target behind the matches. */
+  #close(): void {
+    const ctx = this.#context()
+    // In the order in which they were given.
+    for (let i = this.#parts.length - 1; i >= 0; i--) this.#parts[i]!.parser.finish(ctx)
+    this.#target?.parser.finish(ctx)
+    const w = this.#w
+    const start = w.length
+    if (this.#targetWriter === undefined) appendStandardTarget(w, this.#verdict)
+    else w.raw(this.#targetWriter.finish())
+    if (w.length > 0xffff) throw new RuleError(`the rule has ${w.length} bytes; at most 65535 are possible`)
+    closeEntry(w, this.#layout, 0, start)
+    this.#checkChainOptions()
+  }
+
+  /** The command of all that was read. */
+  command(): ParsedCommand | undefined {
+    if (this.#otherFamily) return undefined
+    const name = this.#command
+    if (name === undefined) throw new RuleError('no command such as -A')
+    const letter = COMMAND_LETTERS[name]
+    const chain = this.#commandChain
+    if (chain !== undefined && name !== 'new-chain' && new TextEncoder().encode(chain).length > 28) throw new RuleError(`${letter}: the name of a chain has at most 28 bytes, got "${chain}"`)
+    const rule = WITH_RULE.includes(name) && !(name === 'delete' && this.#number !== undefined)
+    if (!rule || name === 'delete' || name === 'check') {
+      for (const basic of this.#seen) {
+        if (basic === 'counters' ? name !== 'policy' : !rule) throw new RuleError(`${letter} does not take ${basic === 'counters' ? 'counters' : `-${basic === 'in' ? 'i' : basic === 'out' ? 'o' : basic[0]!}`}`)
+      }
+    }
+    const parsed = rule ? this.finish() : { rules: [], counters: this.#counters }
+    if (name === 'replace' && parsed.rules.length !== 1) throw new RuleError('-R takes a rule with one address only')
+    return { ...parsed, name, chain, number: this.#number, argument: this.#commandArgument }
+  }
+
   #checkChainOptions(): void {
-    const { chain } = this.#environment
+    const chain = this.#commandChain ?? this.#environment.chain
     if (this.#seen.has('out') && (chain === 'PREROUTING' || chain === 'INPUT')) throw new RuleError(`-o cannot be given in ${chain}`)
     if (this.#seen.has('in') && (chain === 'POSTROUTING' || chain === 'OUTPUT')) throw new RuleError(`-i cannot be given in ${chain}`)
   }
@@ -282,4 +375,14 @@ class RuleParser {
 
 function checkChain(name: string): void {
   try { checkChainName(name) } catch { throw new RuleError(`"${name}" cannot be the name of a chain`) }
+}
+
+const MAX64 = 0xffffffffffffffffn
+
+/** Counters as text; they never pass through a number. @throws RuleError */
+export function parseCounters(packets: string, bytes: string, option: string): { packets: bigint; bytes: bigint } {
+  if (!/^\s*\d{1,20}$/.test(packets) || !/^\s*\d{1,20}$/.test(bytes)) throw new RuleError(`${option}: expected two numbers, got "${packets}" and "${bytes}"`)
+  const counters = { packets: BigInt(packets), bytes: BigInt(bytes) }
+  if (counters.packets > MAX64 || counters.bytes > MAX64) throw new RuleError(`${option}: expected numbers of at most 64 bits, got "${packets}" and "${bytes}"`)
+  return counters
 }

@@ -36,6 +36,9 @@ export interface RuleContext {
 
 /** The error of a rule that iptables refuses, too: names the option and the reason. */
 export class RuleError extends NfkitError {
+  /** Number of the word at which reading stopped, from 0 on; only for text, and where it was one word's fault. */
+  declare word?: number
+
   constructor(message: string) {
     super('NFKIT_BAD_RULE', message)
     this.name = 'RuleError'

@@ -3,7 +3,7 @@
 // them and into them. The offset behind a jump belongs to the table, so a rule carries the chain's name beside its bytes.
 
 import { invalidArgument } from '../../errors.js'
-import { inputOf, LITTLE_ENDIAN, Writer } from '../bytes.js'
+import { type Input, inputOf, LITTLE_ENDIAN, Writer } from '../bytes.js'
 import type { IpFamily } from '../ip.js'
 import {
   appendExtension, entryAt, type EntryLayout, entryLayouts, EXTENSION_HEADER, extensionAt, type ExtensionSpan, IP6T_F_GOTO, IPT_F_GOTO, matchesOf, VERDICT, XT_INV,
@@ -47,7 +47,8 @@ export interface RuleEnvironment {
   readonly isChain?: ((name: string) => boolean) | undefined
 }
 
-const STANDARD_TARGET = 40
+/** sizeof struct xt_standard_target. */
+export const STANDARD_TARGET = 40
 
 /** The context of an entry for its extensions. */
 export function contextOf(p: Payload, layout: EntryLayout, environment: RuleEnvironment): RuleContext {
@@ -171,20 +172,19 @@ export function printRule({ bytes, chain }: RuleBytes, environment: RuleEnvironm
   const fixed = new Payload(input, 0, layout.size)
   const ctx = contextOf(fixed, layout, environment)
   let text = printFixed(fixed, layout, environment.resolver)
-  for (const span of matchesOf(layout, input, entry)) {
-    const p = new Payload(input, span.start, span.size)
-    const extension = extensionForReading('match', span.name, environment.family, p, span.revision)
-    text += ` -m ${extension?.name ?? span.name}${extension === undefined ? opaqueText(span) : printExtension(extension, p, ctx)}`
-  }
+  for (const span of matchesOf(layout, input, entry)) text += printExtensionSpan('match', span, input, ctx)
   const span = extensionAt(input, entry.target, entry.end)
-  if (span.name === '') {
-    const target = standardTarget(fixed, layout, input.view.getInt32(span.start, LITTLE_ENDIAN), chain)
-    if (target === undefined) return text
-    return 'goto' in target ? `${text} -g ${target.goto}` : `${text} -j ${'jump' in target ? target.jump : target.name as string}`
-  }
+  if (span.name !== '') return text + printExtensionSpan('target', span, input, ctx)
+  const target = standardTarget(fixed, layout, input.view.getInt32(span.start, LITTLE_ENDIAN), chain)
+  if (target === undefined) return text
+  return 'goto' in target ? `${text} -g ${target.goto}` : `${text} -j ${'jump' in target ? target.jump : target.name as string}`
+}
+
+/** A match or target with its -m or -j, with a leading space. */
+export function printExtensionSpan(kind: 'match' | 'target', span: ExtensionSpan, input: Input, ctx: RuleContext): string {
   const p = new Payload(input, span.start, span.size)
-  const extension = extensionForReading('target', span.name, environment.family, p, span.revision)
-  return `${text} -j ${extension?.name ?? span.name}${extension === undefined ? opaqueText(span) : printExtension(extension, p, ctx)}`
+  const extension = extensionForReading(kind, span.name, ctx.family, p, span.revision)
+  return ` ${kind === 'match' ? '-m' : '-j'} ${extension?.name ?? span.name}${extension === undefined ? opaqueText(span) : printExtension(extension, p, ctx)}`
 }
 
 /** Says that the text is not the whole rule, as iptables-save does for what it cannot print. */

@@ -7,7 +7,8 @@ import { type Input, inputOf, LITTLE_ENDIAN, Writer } from '../bytes.js'
 import type { IpFamily } from '../ip.js'
 import { malformed } from '../netlink.js'
 import { appendExtension, entryAt, type EntryLayout, entryLayouts, EXTENSION_HEADER, extensionAt, VERDICT } from './entry.js'
-import { appendStandardTarget, closeEntry, type RuleBytes, type Verdict } from './rule.js'
+import { appendStandardTarget, closeEntry, type RuleBytes, STANDARD_TARGET, type Verdict } from './rule.js'
+import type { RuleBlock } from './rule-block.js'
 
 /** The hooks in the order of their numbers (enum nf_inet_hooks), by the names of their chains. */
 export const HOOKS = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const
@@ -43,8 +44,13 @@ export function decodeTableInfo({ bytes, view }: Input): TableInfo {
   }
 }
 
-/** A run of rules of the old blob, by their numbers: `from` included, `to` not. */
-interface Run { readonly from: number; readonly to: number }
+/** A run of rules of the old blob, or of a block of new ones, by their numbers: `from` included, `to` not. */
+export interface Run {
+  readonly from: number
+  readonly to: number
+  /** Where they are, if not in the old blob. */
+  readonly block?: RuleBlock
+}
 /** A rule that was not in the old blob, or one that was and has other counters now. */
 export interface NewRule extends RuleBytes {
   /** What its counters begin with; on top of what `origin` counted. */
@@ -53,9 +59,9 @@ export interface NewRule extends RuleBytes {
   /** Number of the entry in the old blob whose counters it takes over. */
   readonly origin?: number | undefined
 }
-type Piece = Run | NewRule
+export type Piece = Run | NewRule
 
-const isRun = (piece: Piece): piece is Run => 'from' in piece
+export const isRun = (piece: Piece): piece is Run => 'from' in piece
 const lengthOf = (piece: Piece) => (isRun(piece) ? piece.to - piece.from : 1)
 
 /** One chain of a table that is being changed. */
@@ -210,14 +216,14 @@ export function ruleAt(chain: ChainImage, index: number): number | NewRule {
   let at = index
   for (const piece of chain.pieces) {
     const length = lengthOf(piece)
-    if (at < length) return isRun(piece) ? piece.from + at : piece
+    if (at < length) return !isRun(piece) ? piece : piece.block === undefined ? piece.from + at : piece.block.rule(piece.from + at)
     at -= length
   }
   throw new RangeError(`chain ${chain.name} has no rule ${index + 1}`)
 }
 
 /** Takes `remove` rules out from `index` on and puts others in their place. */
-export function spliceRules(chain: ChainImage, index: number, remove: number, insert: readonly (NewRule | number)[]): void {
+export function spliceRules(chain: ChainImage, index: number, remove: number, insert: readonly (Piece | number)[]): void {
   const { pieces } = chain
   const first = splitAt(pieces, index)
   const last = splitAt(pieces, index + remove)
@@ -233,7 +239,7 @@ function splitAt(pieces: Piece[], index: number): number {
     const length = lengthOf(piece)
     if (index < at + length && isRun(piece)) {
       const middle = piece.from + (index - at)
-      pieces.splice(i, 1, { from: piece.from, to: middle }, { from: middle, to: piece.to })
+      pieces.splice(i, 1, { ...piece, to: middle }, { ...piece, from: middle })
       return i + 1
     }
     at += length
@@ -254,49 +260,57 @@ export interface AssembledTable {
   readonly counters: ReadonlyMap<number, { readonly packets: bigint; readonly bytes: bigint }>
 }
 
+/** Free bytes before the blob of {@link assembleTable}, for the header of the request that carries it. */
+export const BLOB_HEADROOM = 96
+
 /**
  * Makes one blob of all chains: the built-in ones in the order of their hooks, the others after them in the order of `chains`.
  * @throws NfkitError NFKIT_NO_SUCH_CHAIN for a jump to a chain that is not there
  */
 export function assembleTable(image: TableImage, chains: readonly ChainImage[]): AssembledTable {
-  const { layout, offsets, input } = image
-  const total = chains.reduce((sum, chain) => sum + ruleCount(chain) + (chain.hook === undefined ? 2 : 1), 1)
+  const { layout } = image
+  const { starts, entries: total, size } = measure(image, chains)
   const origins = new Int32Array(total).fill(-1)
   const counters = new Map<number, { packets: bigint; bytes: bigint }>()
   const hookEntries = [0, 0, 0, 0, 0]
   const underflows = [0, 0, 0, 0, 0]
-  const starts = new Map<string, number>()
-  const jumps: { at: number; chain: string }[] = []
-  const w = new Writer(input.bytes.length + 4096)
+  const w = new Writer(BLOB_HEADROOM + size)
+  w.reserve(BLOB_HEADROOM)
+  const startOf = (chain: string): number => {
+    const start = starts.get(chain)
+    if (start === undefined) throw new NfkitError('NFKIT_NO_SUCH_CHAIN', `a rule of table ${image.info.name} goes to chain ${chain}, which does not exist`)
+    return start
+  }
   let entry = 0
 
   for (const chain of chains) {
     if (chain.hook === undefined) {
       appendError(w, layout, chain.name)
       entry++
-    }
-    starts.set(chain.name, w.length)
-    if (chain.hook !== undefined) hookEntries[HOOKS.indexOf(chain.hook)] = w.length
+    } else hookEntries[HOOKS.indexOf(chain.hook)] = w.length - BLOB_HEADROOM
     for (const piece of chain.pieces) {
-      if (isRun(piece)) {
-        const from = offsets[piece.from]!
-        const at = w.length
-        w.raw(input.bytes.subarray(from, offsets[piece.to]!))
-        relocate(image, piece, at - from, w, jumps)
-        for (let old = piece.from; old < piece.to; old++) origins[entry++] = old
-      } else {
+      if (!isRun(piece)) {
         const at = w.length
         w.raw(piece.bytes)
         clearKernelFields(w, layout, at)
         const target = at + w.view.getUint16(at + layout.targetOffset, LITTLE_ENDIAN)
-        if (piece.chain !== undefined) jumps.push({ at: target + EXTENSION_HEADER, chain: piece.chain })
+        if (piece.chain !== undefined) w.view.setInt32(target + EXTENSION_HEADER, startOf(piece.chain), LITTLE_ENDIAN)
         // A standard target of 0: on to the next rule.
-        else if (w.bytes[target + 2] === 0 && w.view.getInt32(target + EXTENSION_HEADER, LITTLE_ENDIAN) >= 0) w.view.setInt32(target + EXTENSION_HEADER, w.length, LITTLE_ENDIAN)
+        else if (w.bytes[target + 2] === 0 && w.view.getInt32(target + EXTENSION_HEADER, LITTLE_ENDIAN) >= 0) w.view.setInt32(target + EXTENSION_HEADER, w.length - BLOB_HEADROOM, LITTLE_ENDIAN)
         if (piece.packets !== undefined || piece.byteCount !== undefined) counters.set(entry, { packets: piece.packets ?? 0n, bytes: piece.byteCount ?? 0n })
         origins[entry++] = piece.origin ?? -1
+      } else if (piece.block === undefined) {
+        appendRun(image, piece, w, startOf)
+        for (let old = piece.from; old < piece.to; old++) origins[entry++] = old
+      } else {
+        appendBlock(piece.block, piece, w, startOf)
+        for (let rule = piece.from; rule < piece.to; rule++, entry++) {
+          const given = piece.block.countersOf(rule)
+          if (given !== undefined) counters.set(entry, given)
+        }
       }
     }
-    if (chain.hook !== undefined) underflows[HOOKS.indexOf(chain.hook)] = w.length
+    if (chain.hook !== undefined) underflows[HOOKS.indexOf(chain.hook)] = w.length - BLOB_HEADROOM
     const start = w.reserve(layout.size)
     appendStandardTarget(w, VERDICT[chain.hook === undefined ? 'RETURN' : chain.policy])
     closeEntry(w, layout, start, start + layout.size)
@@ -305,17 +319,37 @@ export function assembleTable(image: TableImage, chains: readonly ChainImage[]):
     entry++
   }
   appendError(w, layout, 'ERROR')
-  for (const { at, chain } of jumps) {
-    const start = starts.get(chain)
-    if (start === undefined) throw new NfkitError('NFKIT_NO_SUCH_CHAIN', `a rule of table ${image.info.name} goes to chain ${chain}, which does not exist`)
-    w.view.setInt32(at, start, LITTLE_ENDIAN)
-  }
-  return { blob: w.finish(), validHooks: image.info.validHooks, hookEntries, underflows, entries: total, origins, counters }
+  return { blob: w.finish().subarray(BLOB_HEADROOM), validHooks: image.info.validHooks, hookEntries, underflows, entries: total, origins, counters }
 }
 
-/** Sets what is an offset of the table in rules that were copied from the old blob. */
-function relocate(image: TableImage, { from, to }: Run, shift: number, w: Writer, jumps: { at: number; chain: string }[]): void {
-  const { offsets, layout } = image
+/** How many entries and bytes chains make, and where the rules of each begin. */
+function measure({ layout, offsets }: TableImage, chains: readonly ChainImage[]): { starts: Map<string, number>; entries: number; size: number } {
+  const starts = new Map<string, number>()
+  const error = layout.size + EXTENSION_HEADER + ERROR_SIZE
+  let entries = 1
+  let size = 0
+  for (const chain of chains) {
+    if (chain.hook === undefined) {
+      size += error
+      entries++
+    }
+    starts.set(chain.name, size)
+    for (const piece of chain.pieces) {
+      const from = !isRun(piece) ? undefined : piece.block === undefined ? offsets : piece.block.offsets
+      size += from === undefined ? (piece as NewRule).bytes.length : from[(piece as Run).to]! - from[(piece as Run).from]!
+      entries += lengthOf(piece)
+    }
+    size += layout.size + STANDARD_TARGET
+    entries++
+  }
+  return { starts, entries, size: size + error }
+}
+
+/** Copies rules of the old blob and sets what is an offset of the table in them. */
+function appendRun(image: TableImage, { from, to }: Run, w: Writer, startOf: (chain: string) => number): void {
+  const { offsets, layout, input } = image
+  const shift = w.length - offsets[from]!
+  w.raw(input.bytes.subarray(offsets[from]!, offsets[to]!))
   for (let entry = from; entry < to; entry++) {
     const at = offsets[entry]! + shift
     clearKernelFields(w, layout, at)
@@ -323,15 +357,27 @@ function relocate(image: TableImage, { from, to }: Run, shift: number, w: Writer
     if (w.bytes[target + 2] !== 0) continue
     const verdict = w.view.getInt32(target + EXTENSION_HEADER, LITTLE_ENDIAN)
     if (verdict < 0) continue
-    if (verdict === offsets[entry + 1]!) w.view.setInt32(target + EXTENSION_HEADER, verdict + shift, LITTLE_ENDIAN)
-    else jumps.push({ at: target + EXTENSION_HEADER, chain: image.chainAt(verdict) })
+    w.view.setInt32(target + EXTENSION_HEADER, verdict === offsets[entry + 1]! ? verdict + shift - BLOB_HEADROOM : startOf(image.chainAt(verdict)), LITTLE_ENDIAN)
+  }
+}
+
+/** Copies rules of a block, where a jump is the number of a chain. */
+function appendBlock(block: RuleBlock, { from, to }: Run, w: Writer, startOf: (chain: string) => number): void {
+  const { offsets } = block
+  const shift = w.length - offsets[from]!
+  w.raw(block.bytes.subarray(offsets[from]!, offsets[to]!))
+  for (let rule = from; rule < to; rule++) {
+    const at = block.jumpAt(rule)
+    if (at === undefined) continue
+    const number = block.view.getInt32(at, LITTLE_ENDIAN)
+    w.view.setInt32(at + shift, number === 0 ? offsets[rule + 1]! + shift - BLOB_HEADROOM : startOf(block.names.list[number - 1]!), LITTLE_ENDIAN)
   }
 }
 
 /** Comefrom is the kernel's own; counters are given back by ADD_COUNTERS. */
-function clearKernelFields(w: Writer, layout: EntryLayout, at: number): void {
-  w.bytes.fill(0, at + layout.comefrom, at + layout.comefrom + 4)
-  w.bytes.fill(0, at + layout.counters, at + layout.counters + 16)
+function clearKernelFields({ view }: Writer, layout: EntryLayout, at: number): void {
+  view.setInt32(at + layout.comefrom, 0)
+  for (let i = 0; i < 16; i += 4) view.setInt32(at + layout.counters + i, 0)
 }
 
 const ERROR_SIZE = 32

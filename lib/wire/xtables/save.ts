@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// A table as iptables-save prints it: straight from bytes to text.
+
+import { inOrder } from './restore-table.js'
+import { printRule, type RuleEnvironment } from './rule.js'
+import { RulePrinter } from './rule-printer.js'
+import { type ChainImage, isRun, type NewRule, type TableImage } from './table.js'
+
+/**
+ * The lines from `*table` to `COMMIT`, the last one ended, too. `counters` puts `[packets:bytes]` before each rule; policies have
+ * theirs always. What has no description is printed as the number of its bytes, in brackets: such a line cannot be read again.
+ * @throws NfkitError EBADMSG for a blob that is not a table's
+ */
+export function saveTable(image: TableImage, environment: RuleEnvironment, counters = false): string {
+  const printer = new RulePrinter(image, environment)
+  const chains = inOrder(image.chains)
+  let text = `*${image.info.name}\n`
+  for (const chain of chains) text += `:${chain.name} ${chain.hook === undefined ? '- [0:0]' : `${chain.policy} [${policyCounters(image, chain)}]`}\n`
+  for (const { name, pieces } of chains) {
+    const start = `-A ${name}`
+    for (const piece of pieces) {
+      if (isRun(piece) && piece.block === undefined) {
+        for (let entry = piece.from; entry < piece.to; entry++) {
+          text += counters ? `[${printer.counters(entry)}] ${start}` : start
+          text += printer.rule(entry)
+          text += '\n'
+        }
+      } else {
+        for (const rule of isRun(piece) ? newRules(piece) : [piece]) {
+          text += `${counters ? `[${rule.packets ?? 0n}:${rule.byteCount ?? 0n}] ` : ''}${start}${printRule(rule, environment)}\n`
+        }
+      }
+    }
+  }
+  return `${text}COMMIT\n`
+}
+
+function policyCounters(image: TableImage, { policyEntry, policyCounters }: ChainImage): string {
+  const { packets, bytes } = policyCounters ?? (policyEntry < 0 ? { packets: 0n, bytes: 0n } : image.countersOf(policyEntry))
+  return `${packets}:${bytes}`
+}
+
+function* newRules({ from, to, block }: Extract<ChainImage['pieces'][number], { from: number }>): Generator<NewRule> {
+  for (let rule = from; rule < to; rule++) yield block!.rule(rule)
+}

@@ -3,9 +3,9 @@
 
 import { NfkitError } from '../../errors.js'
 import { LITTLE_ENDIAN } from '../bytes.js'
+import { placeOf } from './chain-order.js'
 import { EXTENSION_HEADER } from './entry.js'
-import type { RuleBytes } from './rule.js'
-import { type ChainImage, type TableImage } from './table.js'
+import { type ChainImage, isRun, type TableImage } from './table.js'
 
 /** A rule that jumps or goes to a chain. */
 export interface ChainReference {
@@ -19,20 +19,28 @@ export function referencesOf(image: TableImage, chain: ChainImage, reachable = f
   const found: ChainReference[] = []
   let rule = 0
   for (const piece of chain.pieces) {
-    if ('from' in piece) {
-      for (let entry = piece.from; entry < piece.to; entry++) {
-        rule++
-        const jump = image.jumpOf(entry)
-        if (jump !== undefined) found.push({ rule, chain: image.chainAt(jump) })
-        else if (reachable && endsChain(image, image.input.bytes, image.input.view, image.offsets[entry]!)) return found
-      }
-    } else {
+    if (!isRun(piece)) {
       rule++
       if (piece.chain !== undefined) found.push({ rule, chain: piece.chain })
       else if (reachable && endsChain(image, piece.bytes, new DataView(piece.bytes.buffer, piece.bytes.byteOffset), 0)) return found
+      continue
+    }
+    const { block } = piece
+    const { bytes, view } = block ?? image.input
+    const offsets = block?.offsets ?? image.offsets
+    for (let entry = piece.from; entry < piece.to; entry++) {
+      rule++
+      const to = block === undefined ? chainOf(image, entry) : block.chainOf(entry)
+      if (to !== undefined) found.push({ rule, chain: to })
+      else if (reachable && endsChain(image, bytes, view, offsets[entry]!)) return found
     }
   }
   return found
+}
+
+function chainOf(image: TableImage, entry: number): string | undefined {
+  const jump = image.jumpOf(entry)
+  return jump === undefined ? undefined : image.chainAt(jump)
 }
 
 /** A verdict without a condition: the kernel does not look behind it (mark_source_chains, net/ipv4/netfilter/ip_tables.c). */
@@ -59,7 +67,7 @@ export function referencesTo(image: TableImage, chains: readonly ChainImage[], n
  */
 export function checkChains(image: TableImage, chains: readonly ChainImage[]): void {
   const byName = new Map(chains.map((chain) => [chain.name, chain]))
-  const news = chains.some((chain) => chain.pieces.some((piece) => !('from' in piece) && piece.chain !== undefined))
+  const news = chains.some((chain) => chain.pieces.some((piece) => (isRun(piece) ? piece.block !== undefined : piece.chain !== undefined)))
   if (!news && image.chains.every((chain) => byName.get(chain.name) === chain)) return
   const table = image.info.name
   for (const chain of chains) {
@@ -107,9 +115,7 @@ function findLoop(image: TableImage, chains: readonly ChainImage[], byName: Read
 
 /** Puts a user's chain where iptables keeps it: behind the built-in ones, in the order of strcmp(3). */
 export function insertChain(chains: ChainImage[], chain: ChainImage): void {
-  const key = Buffer.from(chain.name)
-  const at = chains.findIndex((other) => other.hook === undefined && Buffer.compare(key, Buffer.from(other.name)) <= 0)
-  chains.splice(at < 0 ? chains.length : at, 0, chain)
+  chains.splice(placeOf(chains, chain.name), 0, chain)
 }
 
 /** A chain that was not in the old blob. */
@@ -121,7 +127,7 @@ export function newChain(name: string): ChainImage {
 export function renameChain(chains: ChainImage[], chain: ChainImage, name: string): void {
   for (const one of chains) {
     for (const [i, piece] of one.pieces.entries()) {
-      if (!('from' in piece) && piece.chain === chain.name) one.pieces[i] = { ...(piece as RuleBytes), chain: name }
+      if (!isRun(piece) && piece.chain === chain.name) one.pieces[i] = { ...piece, chain: name }
     }
   }
   chains.splice(chains.indexOf(chain), 1)

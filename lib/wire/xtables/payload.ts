@@ -23,7 +23,10 @@ export interface Resolver {
   lookupName(file: string, number: number): string | undefined
 }
 
-/** What an extension knows of the rule around it. */
+/**
+ * What an extension knows of the rule around it. What it reads or prints may depend on the family, the table, the protocol and on
+ * which built-in chain the rule is in; not on the name of a user's chain, since bytes and text are remembered from rule to rule.
+ */
 export interface RuleContext {
   readonly family: IpFamily
   readonly resolver: Resolver

@@ -3,7 +3,7 @@
 // netfilter_ipv6/ip6_tables.h, netfilter/x_tables.h): the same for both families on 64-bit machines.
 
 import { LITTLE_ENDIAN } from '../bytes.js'
-import type { AssembledTable } from './table.js'
+import { type AssembledTable, BLOB_HEADROOM } from './table.js'
 
 /** XT_TABLE_MAXNAMELEN: where the name of a table ends. */
 const NAME = 32
@@ -12,7 +12,7 @@ export const GET_ENTRIES_HEADER = 40
 /** sizeof struct xt_counters_info: the counters follow. */
 const COUNTERS_HEADER = 40
 /** sizeof struct ipt_replace: the entries follow. */
-const REPLACE_HEADER = 96
+const REPLACE_HEADER = BLOB_HEADROOM
 /** Where struct ipt_replace holds the address of the array that gets the old counters. */
 export const REPLACE_COUNTERS_POINTER = 88
 /** sizeof struct xt_counters. */
@@ -31,12 +31,15 @@ export function encodeGetEntries(table: string, size: number): Uint8Array {
 /** The argument of SET_REPLACE; the address of the counters at {@link REPLACE_COUNTERS_POINTER} is left to the caller. */
 export function encodeReplace(table: string, assembled: AssembledTable, oldEntries: number): Uint8Array {
   const { blob, validHooks, hookEntries, underflows, entries } = assembled
-  const bytes = new Uint8Array(REPLACE_HEADER + blob.length)
+  // assembleTable leaves room for the header before the blob: a table of megabytes is not copied once more.
+  const inPlace = blob.byteOffset === BLOB_HEADROOM
+  const bytes = inPlace ? new Uint8Array(blob.buffer, 0, REPLACE_HEADER + blob.length) : new Uint8Array(REPLACE_HEADER + blob.length)
   const view = new DataView(bytes.buffer)
+  bytes.fill(0, 0, REPLACE_HEADER)
   bytes.set(encoder.encode(table))
   const words = [validHooks, entries, blob.length, ...hookEntries, ...underflows, oldEntries]
   for (const [i, word] of words.entries()) view.setUint32(NAME + i * 4, word, LITTLE_ENDIAN)
-  bytes.set(blob, REPLACE_HEADER)
+  if (!inPlace) bytes.set(blob, REPLACE_HEADER)
   return bytes
 }
 

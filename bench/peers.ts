@@ -3,12 +3,16 @@
 
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Bench } from './harness.js'
 import { projectRoot } from './peer-process.js'
 
 /** Debian's python3-pyroute2 is for Debian's own interpreter, whatever else PATH has. */
 export const DEBIAN_PYTHON = '/usr/bin/python3'
+
+/** Where the consumer of packet queues in C is built, in the files of this run. */
+export const QUEUE_PEER = join(tmpdir(), 'nfqueue-verdicts')
 
 const PEERS = {
   'npm netlink': {
@@ -21,6 +25,15 @@ const PEERS = {
       const { error, status, stderr } = spawnSync(DEBIAN_PYTHON, ['-c', 'import pyroute2'], { encoding: 'utf8' })
       if (error !== undefined) throw error
       if (status !== 0) throw new Error(stderr.trim().split('\n').at(-1))
+    },
+  },
+  libnetfilter_queue: {
+    install: 'apt-get install gcc libc6-dev libnetfilter-queue-dev',
+    isThere: () => {
+      const source = join(projectRoot, 'bench', 'peers', 'nfqueue-verdicts.c')
+      const { error, status, stderr } = spawnSync('cc', ['-O2', '-o', QUEUE_PEER, source, '-lnetfilter_queue'], { encoding: 'utf8' })
+      if (error !== undefined) throw error
+      if (status !== 0) throw new Error(stderr.trim().split('\n')[0])
     },
   },
 } as const

@@ -94,18 +94,24 @@ function idOf(row: readonly string[] | undefined): number | undefined {
 
 /** The requests of ipset's socket option (include/uapi/linux/netfilter/ipset/ip_set.h). */
 const SO_IP_SET = 83
-const IP_SET_OP = { version: 0x100, byName: 6, byIndex: 7 } as const
-const NAME = 8
+const IP_SET_OP = { version: 0x100, byName: 6, byIndex: 7, withFamily: 8 } as const
+/** Where the name or number is: behind the operation and the version, and with a family behind that, too. */
+const SET = 8
+const FAMILY = 8
+const SET_WITH_FAMILY = 12
 const NAME_LENGTH = 32
 const NO_SET = 0xffff
+/** NFPROTO_UNSPEC: a set of ports or of other sets is for both families. */
+const BOTH = 0
+const NFPROTO = { ipv4: 2, ipv6: 10 } as const
 
-/** struct ip_set_req_get_set: asks, and answers what came back; undefined when the kernel has no sets. */
-function askSets(socket: XtablesSocket, operation: number, fill: (view: DataView, bytes: Uint8Array) => void): { view: DataView; bytes: Uint8Array } | undefined {
+/** struct ip_set_req_get_set, or the one with a family: asks, and answers what came back; undefined when the kernel does not know. */
+function askSets(socket: XtablesSocket, operation: number, size: number, fill: (view: DataView, bytes: Uint8Array) => void): { view: DataView; bytes: Uint8Array } | undefined {
   const version = new DataView(new ArrayBuffer(8))
   version.setUint32(0, IP_SET_OP.version, LITTLE_ENDIAN)
   const asked = socket.getOption(0, SO_IP_SET, new Uint8Array(version.buffer))
   if (asked < 0) return undefined
-  const bytes = new Uint8Array(NAME + NAME_LENGTH)
+  const bytes = new Uint8Array(size)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, operation, LITTLE_ENDIAN)
   view.setUint32(4, version.getUint32(4, LITTLE_ENDIAN), LITTLE_ENDIAN)
@@ -113,15 +119,21 @@ function askSets(socket: XtablesSocket, operation: number, fill: (view: DataView
   return socket.getOption(0, SO_IP_SET, bytes) < 0 ? undefined : { view, bytes }
 }
 
+/** A set of the socket's family: one of the other family would never match. */
 function setByName(socket: XtablesSocket, name: string): number | undefined {
   const data = new TextEncoder().encode(name)
   if (data.length === 0 || data.length >= NAME_LENGTH) return undefined
-  const index = askSets(socket, IP_SET_OP.byName, (_view, bytes) => bytes.set(data, NAME))?.view.getUint16(NAME, LITTLE_ENDIAN)
-  return index === NO_SET ? undefined : index
+  const found = askSets(socket, IP_SET_OP.withFamily, SET_WITH_FAMILY + NAME_LENGTH, (_view, bytes) => bytes.set(data, SET_WITH_FAMILY))?.view
+  const family = found?.getUint32(FAMILY, LITTLE_ENDIAN)
+  // Linux before 3.7 does not tell the family.
+  const index = found?.getUint16(SET_WITH_FAMILY, LITTLE_ENDIAN)
+    ?? askSets(socket, IP_SET_OP.byName, SET + NAME_LENGTH, (_view, bytes) => bytes.set(data, SET))?.view.getUint16(SET, LITTLE_ENDIAN)
+  if (index === NO_SET || (family !== undefined && family !== BOTH && family !== NFPROTO[socket.family])) return undefined
+  return index
 }
 
 function setByIndex(socket: XtablesSocket, index: number): string | undefined {
-  const found = askSets(socket, IP_SET_OP.byIndex, (view) => view.setUint16(NAME, index, LITTLE_ENDIAN))?.bytes.subarray(NAME)
+  const found = askSets(socket, IP_SET_OP.byIndex, SET + NAME_LENGTH, (view) => view.setUint16(SET, index, LITTLE_ENDIAN))?.bytes.subarray(SET)
   if (found === undefined) return undefined
   const nul = found.indexOf(0)
   return nul === 0 ? undefined : new TextDecoder().decode(nul < 0 ? found : found.subarray(0, nul))

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 
+import { spawnSync } from 'node:child_process'
 import t from 'tap'
 import { Netns } from '../../lib/index.js'
 import '../../lib/wire/xtables/extensions/index.js'
 import type { IpFamily } from '../../lib/wire/ip.js'
 import type { Hook } from '../../lib/wire/xtables/extension.js'
 import { parseRule } from '../../lib/wire/xtables/parse.js'
+import { systemResolver } from '../../lib/netfilter/resolver.js'
+import { XtablesSocket } from '../../lib/sockopt/xtables.js'
 import { judge, systemNames, wordsOf } from '../support/xtables.js'
-import { tryRun } from '../support/outside.js'
+import { run, tryRun } from '../support/outside.js'
 
 // What iptables 1.8.9 gets wrong and 1.8.11 right is in test/unit/xtables-matches-b1.test.ts.
 
@@ -92,6 +95,36 @@ both('time', 'filter', 'FORWARD', [
   ...['Mon', 'Tu', 'Wednesday', '4', '5,Sat', 'Sun,Mon', '0x7', 'Fr,'].flatMap((days) => [`-m time --weekdays ${days}`, `-m time ! --weekdays ${days}`]),
   ...['1970', '2038', '2038-12-31T23:59:59', '2024-2-29', '2023-02-29', '2023-02-31', '2001-04-31T1', '2024-01-01T23:59', '2024-1-1T1:2:3', '2024-', '2024-0-0', '1970-01-01', '2024-05-06T', '002024-000005'].flatMap((date) => [`-m time --datestart ${date}`, `-m time --datestop ${date}`]),
 ])
+
+const noIpset = spawnSync('ipset', ['--version']).error !== undefined && 'there is no ipset command here'
+
+t.test('set', { skip: noIpset }, async (t) => {
+  const netns = Netns.create()
+  t.teardown(() => netns.close())
+  // Of both families: one whose parts are ports.
+  for (const set of [['foo', 'hash:ip,port'], ['foo6', 'hash:net', 'family', 'inet6'], ['ports', 'bitmap:port', 'range', '0-1000'], ['n'.repeat(31), 'hash:ip', 'family', 'inet6'], ['m'.repeat(31), 'hash:ip']]) run(netns, 'ipset', 'create', ...set)
+  for (const family of ['ipv4', 'ipv6'] as const) {
+    const socket = XtablesSocket.open(family, netns.fd)
+    t.teardown(() => socket.close())
+    const resolver = systemResolver(socket)
+    const [one, other] = family === 'ipv4' ? ['foo', 'foo6'] : ['foo6', 'foo']
+    judge(t, netns, family, 'filter', 'FORWARD', [
+      ...['src', 'dst', 'src,dst', 'dst,dst', 'src,src,src', 'dst,dst,dst,dst,dst,dst', 'src,src,src,src,src,src', 'srcx,dsty'].flatMap((list) => [`-m set --match-set ${one} ${list}`, `-m set ! --match-set ports ${list}`]),
+      `-m set --match-set ${(family === 'ipv4' ? 'm' : 'n').repeat(31)} src`, `-m set --set ${one} src`, `-m set ! --set ${one} src`, `-m set --match-set ${one} src --return-nomatch`, `-m set --return-nomatch ! --match-set ${one} dst --return-nomatch`,
+      `-m set --match-set ${one} src ! --update-counters`, `-m set --match-set ${one} src --update-counters`, `-m set --match-set ${one} src ! --update-subcounters ! --update-counters ! --update-counters`, `-m set --match-set ${one} src --update-subcounters`,
+      ...['packets', 'bytes'].flatMap((what) => ['eq 0', 'eq 18446744073709551615', 'lt 9007199254740993', 'gt 0x10', 'gt 020'].map((bound) => `-m set --match-set ${one} src --${what}-${bound}`).concat(`-m set --match-set ${one} src ! --${what}-eq 5`)),
+      `-m set ! --match-set ${one} src,dst --return-nomatch ! --update-counters ! --update-subcounters ! --packets-eq 1 --bytes-gt 2`, `-m set --match-set ${one} src --bytes-lt 1 --packets-gt 3 -m set ! --match-set ports dst`,
+    ], resolver)
+    for (const rule of [
+      '-m set', '-m set --match-set foo', '-m set --match-set nosuch src', `-m set --match-set ${other} src`, `-m set --match-set ${one} x`, `-m set --match-set ${one} src,`, `-m set --match-set ${one} src,src,src,src,src,src,src`, `-m set --match-set ${one} -j`, `-m set --match-set ${'m'.repeat(32)} src`,
+      `-m set --match-set ${one} src --match-set ${one} dst`, `-m set --match-set ${one} src ! --return-nomatch`, '-m set --return-nomatch', '-m set --packets-eq 1', `-m set --match-set ${one} src --packets-eq -1`, `-m set --match-set ${one} src --bytes-eq 18446744073709551616`,
+      ...['packets', 'bytes'].flatMap((what) => ['lt', 'gt'].flatMap((how) => [`-m set --match-set ${one} src ! --${what}-${how} 1`, `-m set --match-set ${one} src --${what}-eq 1 --${what}-${how} 1`, `-m set --match-set ${one} src --${what}-${how} 1 --${what}-${how} 1`])),
+    ]) {
+      t.not(tryRun(netns, family === 'ipv4' ? 'iptables-legacy' : 'ip6tables-legacy', '-A', 'FORWARD', ...wordsOf(rule)).status, 0, `iptables refuses ${rule}`)
+      t.throws(() => parseRule(wordsOf(rule), { family, resolver, table: 'filter', chain: 'FORWARD' }), { code: 'NFKIT_BAD_RULE' }, rule)
+    }
+  }
+})
 
 /** Refused by iptables and here; `chain` is FORWARD of filter unless told. */
 type Refused = string | readonly [rule: string, table: string, chain: string]

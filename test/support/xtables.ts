@@ -71,7 +71,7 @@ export function wordsOf(text: string): string[] {
  * Gives rules to iptables-legacy-restore, reads back what it sent and what it prints, and holds the four paths against it:
  * text to bytes, bytes to text, bytes to value, value to bytes.
  */
-export function judge(t: Test, netns: Netns, family: IpFamily, table: string, chain: HookName, rules: readonly string[]): void {
+export function judge(t: Test, netns: Netns, family: IpFamily, table: string, chain: HookName, rules: readonly string[], resolver = systemNames): void {
   const six = family === 'ipv6' ? 'ip6' : 'ip'
   feed(netns, [`*${table}`, `-F ${chain}`, ...rules.map((rule) => `-A ${chain} ${rule}`), 'COMMIT', ''].join('\n'), `${six}tables-legacy-restore`, '-n')
   const printed = run(netns, `${six}tables-legacy-save`, '-t', table).split('\n').filter((line) => line.startsWith(`-A ${chain}`))
@@ -79,7 +79,7 @@ export function judge(t: Test, netns: Netns, family: IpFamily, table: string, ch
   const { blob, info } = readTable(netns, family, table)
   const input = inputOf(blob)
   const chains = run(netns, `${six}tables-legacy-save`, '-t', table).split('\n').filter((line) => line.startsWith(':')).map((line) => line.slice(1).split(' ')[0]!)
-  const environment: RuleEnvironment = { family, table, chain, resolver: systemNames, isChain: (name) => chains.includes(name) }
+  const environment: RuleEnvironment = { family, table, chain, resolver, isChain: (name) => chains.includes(name) }
   const entries: EntrySpan[] = []
   for (let at = info.hookEntries[HOOKS.indexOf(chain)]!; entries.length < rules.length;) {
     const entry = entryAt(layout, input, at, blob.length)

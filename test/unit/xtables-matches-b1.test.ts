@@ -12,7 +12,7 @@ import { only, readAnyBytes, roundTrip, ruleOf, structOf, words } from '../suppo
 const resolver: Resolver = {
   servicePort: () => undefined, protocolNumber: () => undefined, protocolName: () => undefined, hostAddresses: () => [],
   userId: (name) => (name === 'alice' ? 1000 : undefined), userName: () => undefined, groupId: (name) => (name === 'staff' ? 50 : undefined), groupName: () => undefined,
-  lookup: () => undefined, lookupName: () => undefined,
+  lookup: (file, name) => (file === 'ipset' && name === 'foo' ? 3 : undefined), lookupName: (file, number) => (file === 'ipset' && number === 3 ? 'foo' : undefined),
 }
 const environment = (family: IpFamily, more: Partial<RuleEnvironment> = {}): RuleEnvironment => ({ family, resolver, ...more })
 const hex = (rule: Rule, family: IpFamily, env = environment(family)) => Buffer.from(structOf(encodeRule(rule, env), family)).toString('hex')
@@ -57,6 +57,33 @@ t.test('limit: times between packets that are no rate', async (t) => {
   t.equal(printRule({ bytes }, env), ' -m limit --limit 1/sec')
   t.match(decodeRule({ bytes }, env).matches, [{ rate: 9999, burst: 5 }])
   t.equal(printRule(ruleOf('ipv4', 'limit', 0, new Uint8Array(40)), env), ' -m limit --limit inf --limit-burst 0')
+})
+
+t.test('set: the structs of four revisions', async (t) => {
+  const cases: [revision: number, text: string, struct: string][] = [
+    // Number, dimensions, directions from bit 1 on; bit 0 inverts.
+    [1, '-m set ! --match-set foo src,dst', '03000203' + '00000000'],
+    // Bit 7 is nomatch here, a flag from revision 3 on.
+    [2, '-m set --match-set foo src,dst --return-nomatch', '03000282' + '00000000'],
+    [3, '-m set --match-set foo dst --return-nomatch ! --update-counters ! --update-subcounters ! --packets-eq 258 --bytes-gt 5',
+      '03000100' + '00000000' + '0200000000000000' + '0201000000000000' + '0400000000000000' + '0500000000000000' + '98000000' + '00000000'],
+    [4, '-m set --match-set foo dst --packets-eq 258 --bytes-lt 5', '03000100' + '00000000' + '0201000000000000' + '0100000000000000' + '0500000000000000' + '0300000000000000' + '00000000' + '00000000'],
+  ]
+  for (const [revision, text, struct] of cases) {
+    const env = environment('ipv4', only(revision))
+    roundTrip(t, text, text, env)
+    t.equal(Buffer.from(structOf(parseRule(words(text), env).rules[0]!, 'ipv4')).toString('hex'), struct, `revision ${revision}`)
+  }
+  t.throws(() => parseRule(words('-m set --match-set foo src --return-nomatch'), environment('ipv4', only(1))), { code: 'NFKIT_BAD_RULE' })
+  t.throws(() => parseRule(words('-m set --match-set foo src --bytes-eq 1'), environment('ipv4', only(2))), { code: 'NFKIT_BAD_RULE' })
+  t.throws(() => encodeRule({ matches: [{ name: 'set', match: { set: 'foo', directions: ['src'] }, updateCounters: false }] }, environment('ipv4', only(2))), TypeError)
+})
+
+t.test('set: one without a name is a number', async (t) => {
+  const env = environment('ipv6')
+  const { bytes } = encodeRule({ matches: [{ name: 'set', match: { set: 7, directions: ['dst'] } }] }, env)
+  t.equal(printRule({ bytes }, env), ' -m set --match-set 7 dst')
+  t.match(decodeRule({ bytes }, env).matches, [{ match: { set: 7, directions: ['dst'] } }])
 })
 
 t.test('refused here, though iptables takes it', async (t) => {
@@ -119,6 +146,12 @@ t.test('typed values: what is refused', async (t) => {
       .map(([type, error]) => [{ protocol: 'icmp', matches: [{ name: 'icmp', type }] }, error] as [Rule, ErrorConstructor]),
     [{ protocol: 'icmpv6', matches: [{ name: 'icmp6', type: 'any' as never }] }, RangeError, 'ipv6'],
     ...([['x', TypeError], ['1/week', TypeError], ['10001/sec', { code: 'NFKIT_BAD_RULE' }], [0, RangeError], [1.5, TypeError], [null, TypeError]] as [never, ErrorConstructor][]).map(([rate, error]) => [{ matches: [{ name: 'limit', rate }] }, error] as [Rule, ErrorConstructor]),
+    [{ matches: [{ name: 'set' } as never] }, { code: 'NFKIT_BAD_RULE' }],
+    ...([[{ set: 'bar', directions: ['src'] }, RangeError], [{ set: 'foo', directions: [] }, RangeError], [{ set: 'foo', directions: ['in'] }, RangeError], [{ set: 'foo' }, TypeError], [{ set: 65535, directions: ['src'] }, RangeError], [{ set: null, directions: ['src'] }, TypeError], ['foo', TypeError]] as [never, ErrorConstructor][])
+      .map(([match, error]) => [{ matches: [{ name: 'set', match }] }, error] as [Rule, ErrorConstructor]),
+    ...([{ packetsEqual: -1 }, { packetsEqual: '18446744073709551616' }, { bytesLess: 2 ** 53 }] as never[]).map((more) => [{ matches: [{ name: 'set', match: { set: 'foo', directions: ['src'] }, ...more as object }] }, RangeError] as [Rule, ErrorConstructor]),
+    [{ matches: [{ name: 'set', match: { set: 'foo', directions: ['src'] }, bytesLess: { not: 1 } as never }] }, TypeError], [{ matches: [{ name: 'set', match: { set: 'foo', directions: ['src'] }, updateCounters: 1 as never }] }, TypeError],
+    [{ matches: [{ name: 'set', match: { set: 'foo', directions: ['src'] }, bytesLess: 1, bytesGreater: 1 }] }, { code: 'NFKIT_BAD_RULE' }],
     [{ matches: [{ name: 'limit', burst: 0 }] }, RangeError], [{ matches: [{ name: 'limit', rate: '1/day' }] }, { code: 'NFKIT_BAD_RULE' }],
     [{ matches: [{ name: 'statistic' } as never] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'statistic', mode: 'all' as never }] }, TypeError], [{ matches: [{ name: 'statistic', mode: 'random' }] }, { code: 'NFKIT_BAD_RULE' }],
     [{ matches: [{ name: 'statistic', mode: 'random', probability: 1.5 }] }, RangeError], [{ matches: [{ name: 'statistic', mode: 'random', probability: NaN }] }, TypeError], [{ matches: [{ name: 'statistic', mode: 'random', probability: 1, every: 1, packet: 0 }] }, { code: 'NFKIT_BAD_RULE' }],
@@ -145,6 +178,7 @@ t.test('typed values: what is kept', async (t) => {
   keep([{ name: 'ttl', less: 5 }, { name: 'ttl', equal: { not: 0 } }, { name: 'iprange', source: ['1.1.1.1', '1.1.1.2'], destination: { not: ['9.9.9.9', '0.0.0.0'] } }])
   keep([{ name: 'owner', socketExists: { not: true }, uid: { not: 5 }, gid: [1, 2], supplementaryGroups: true }])
   keep([{ name: 'physdev', isIn: { not: true }, in: 'eth+', isOut: true, out: { not: 'eth0' }, isBridged: true }])
+  keep([{ name: 'set', match: { not: { set: 'foo', directions: ['src', 'dst'] } }, returnNomatch: true, updateCounters: false, updateSubcounters: false, packetsEqual: { not: '18446744073709551615' }, bytesLess: 5 }])
   keep([{ name: 'limit', rate: '7/sec', burst: 3 }, { name: 'limit', rate: '1000/day', burst: 5 }, { name: 'statistic', mode: 'random', probability: { not: 0.25 } }, { name: 'statistic', mode: 'nth', every: { not: 0xffffffff }, packet: 1 }])
   keep([{ name: 'string', pattern: 'a "b" \\', algorithm: 'bm', to: 9 }, { name: 'string', pattern: { not: { hex: '00ff' } }, algorithm: 'fsm', from: 9, ignoreCase: true }])
   keep([{ name: 'recent', operation: { not: 'rcheck' }, seconds: 5, reap: true, hitCount: 2, sameTtl: true, list: 'x', side: 'destination', mask: 24 }, { name: 'recent', operation: 'set', list: 'DEFAULT', side: 'source', mask: '255.0.255.0' }])
@@ -155,6 +189,7 @@ t.test('typed values: what is kept', async (t) => {
 const ALL: readonly (readonly [name: string, revision: number, size: number, protocol?: number])[] = [
   ['ttl', 0, 2], ['hl', 0, 2], ['tcpmss', 0, 6, 6], ['tos', 1, 3], ['iprange', 1, 68], ['owner', 1, 20], ['physdev', 0, 66], ['icmp', 0, 4, 1], ['icmp6', 0, 4, 58],
   ['limit', 0, 40], ['statistic', 0, 24], ['string', 1, 160], ['recent', 1, 228], ['recent', 0, 212], ['time', 0, 24],
+  ['set', 4, 48], ['set', 3, 48], ['set', 2, 4], ['set', 1, 4],
 ]
 
 t.test('any bytes are read', async (t) => {

@@ -67,12 +67,18 @@ export function familyOf(bytes: Uint8Array): IpFamily {
   return bytes.length === 4 ? 'ipv4' : 'ipv6'
 }
 
-/** Formats 4 or 16 bytes; other lengths as hexadecimal. IPv6 in the canonical form of RFC 5952. */
+/**
+ * Formats 4 or 16 bytes; other lengths as hexadecimal. IPv6 in the canonical form of RFC 5952; what has an IPv4 address at its end
+ * (::ffff:192.0.2.1, ::192.0.2.1) as inet_ntop(3), and so ip(8) and iptables, write it.
+ */
 export function formatIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.')
   if (bytes.length !== 16) return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
   const words = Array.from({ length: 8 }, (_, i) => (bytes[i * 2]! << 8) | bytes[i * 2 + 1]!)
-  if (words.slice(0, 5).every((word) => word === 0) && words[5] === 0xffff) return `::ffff:${bytes.subarray(12).join('.')}`
+  if (words.slice(0, 5).every((word) => word === 0)) {
+    if (words[5] === 0xffff) return `::ffff:${bytes.subarray(12).join('.')}`
+    if (words[5] === 0 && words[6] !== 0) return `::${bytes.subarray(12).join('.')}`
+  }
   let best = -1
   let bestLength = 1
   for (let at = 0; at < 8; at++) {

@@ -24,7 +24,7 @@ export interface FixedRule {
 /** The names that iptables knows without /etc/protocols (RFC 1700 and its successors); the first of a number is printed. */
 const PROTOCOLS: readonly (readonly [string, number])[] = [
   ['tcp', 6], ['sctp', 132], ['udp', 17], ['udplite', 136], ['icmp', 1], ['ipv6-icmp', 58], ['icmpv6', 58], ['esp', 50], ['ah', 51],
-  ['ipv6-mh', 135], ['mh', 135], ['all', 0],
+  ['mobility-header', 135], ['ipv6-mh', 135], ['mh', 135], ['dccp', 33], ['ipcomp', 108], ['all', 0],
 ]
 
 /** The name of a protocol as iptables-save prints it, or its number. */

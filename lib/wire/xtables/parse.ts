@@ -7,7 +7,7 @@ import { align8, type Extension, ExtensionParser, extensionForWriting } from './
 import { type AddressMask, formatProtocol, parseAddresses, parseProtocol, setInvert, writeAddress, writeInterface, writeProtocol } from './fixed.js'
 import { type Basic, type CommandOption, findOption, type OtherOption, type OwnOption, shortOption } from './option-names.js'
 import { Payload, RuleError } from './payload.js'
-import { parseUnsigned } from './property.js'
+import { parseUnsigned, type Property } from './property.js'
 import { appendStandardTarget, checkChainName, closeEntry, contextOf, markGoto, requireExtension, type RuleBytes, type RuleEnvironment } from './rule.js'
 
 /** What a rule's text says beside the rule. */
@@ -56,7 +56,7 @@ export function protocolMatch(protocol: string | undefined, { family, resolver }
   const number = parseUnsigned(protocol, 0, 255)
   const name = number === undefined ? protocol.toLowerCase() : formatProtocol(number, resolver)
   if (family === 'ipv6' && (name === 'ipv6-icmp' || name === 'icmpv6')) return 'icmp6'
-  return name === 'ipv6-mh' ? 'mh' : name
+  return name
 }
 
 const COMMAND_LETTERS: Readonly<Record<CommandOption, string>> = {
@@ -133,10 +133,7 @@ class RuleParser {
     if (found === undefined) throw new RuleError(`unknown option "${name}"`)
     if (!('part' in found)) return this.#own(found, name, attached, inverted)
     const { part, property } = found
-    const count = property.arguments ?? 1
-    let argument = count === 0 ? undefined : attached ?? this.#argument(name)
-    if (count === 2) argument += ` ${this.#argument(name)}`
-    part.parser.option(property, argument, inverted, this.#context())
+    part.parser.option(property, this.#argumentsOf(property, name, attached), inverted, this.#context())
   }
 
   #find(name: string) {
@@ -204,6 +201,16 @@ class RuleParser {
       case 'table': throw new RuleError(`${option} cannot be given here: the line with the * names the table`)
       default: throw new RuleError(`${option} cannot be given here`)
     }
+  }
+
+  #argumentsOf(property: Property, option: string, attached: string | undefined): string | undefined {
+    const count = property.arguments ?? 1
+    if (count === 0 || count === 'optional') {
+      if (attached !== undefined) throw new RuleError(`${option} takes no argument behind a "="`)
+      return count === 0 || this.#words[this.#at] === '' ? undefined : this.#optional()
+    }
+    const argument = attached ?? this.#argument(option)
+    return count === 2 ? `${argument} ${this.#argument(option)}` : argument
   }
 
   #argument(option: string): string {

@@ -82,7 +82,7 @@ export class PartReader {
         if (text.charCodeAt(start) !== DASH) return false
         at = endOfWord(text, start, to)
         const property = propertyOf(this.#extension, text.slice(start, at))
-        if (property === undefined) return false
+        if (property === undefined || property.arguments === 'optional') return false
         let argument: string | undefined
         for (let left = property.arguments ?? 1; left > 0; left--) {
           if (at >= to || text.charCodeAt(at) !== SPACE) return false

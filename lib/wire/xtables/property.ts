@@ -36,8 +36,11 @@ export interface PropertyOptions<T> {
   readonly present?: Bit
   /** Tells that it is negated; without it a negation is refused. */
   readonly invert?: Bit
-  /** How many arguments the option takes; 1 unless told. Several reach `parse` with one space between them. */
-  readonly arguments?: 0 | 1 | 2
+  /**
+   * How many arguments the option takes; 1 unless told. Several reach `parse` with one space between them. An optional one is
+   * the next word unless that begins with - or !, and '' when there is none.
+   */
+  readonly arguments?: 0 | 1 | 2 | 'optional'
   readonly mandatory?: boolean
   /** May be given more than once. */
   readonly repeatable?: boolean
@@ -68,6 +71,14 @@ export function bit(offset: number, mask: number, width: 1 | 2 | 4 = 1): Bit {
       else if (width === 2) p.setU16(offset, value)
       else p.setU32(offset, value)
     },
+  }
+}
+
+/** A whole integer as a bit: anything but zero counts, `value` is written. */
+export function nonZero(offset: number, width: 1 | 4 = 1, value = 1): Bit {
+  return {
+    get: (p) => (width === 1 ? p.u8(offset) : p.u32(offset)) !== 0,
+    set: (p) => (width === 1 ? p.setU8(offset, value) : p.setU32(offset, value)),
   }
 }
 
@@ -270,7 +281,8 @@ export function fixedString(
       put(p, value, (expected) => outOfRange(name, expected, value))
     },
     parse: (p, text, option) => put(p, truncate ? shortened(text, length - 1) : text, (expected) => new RuleError(`${option}: expected ${expected}, got "${text}"`)),
-    print: (p) => (quote ? quoted(get(p)) : get(p)),
+    // Where iptables never quotes, what would fall into several words is quoted all the same.
+    print: (p) => (quote || /[\s"]/.test(get(p)) ? quoted(get(p)) : get(p)),
   }
 }
 

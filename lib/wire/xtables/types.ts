@@ -4,7 +4,7 @@
 import { invalidArgument, outOfRange } from '../../errors.js'
 import { type Payload, type RuleContext, RuleError } from './payload.js'
 import {
-  type Bit, formatNumber, type IntegerPlace, type Masked, masked, parseUnsigned, type PropertyType, readInteger, requireInteger, writeInteger,
+  type Bit, formatNumber, type IntegerPlace, type Masked, masked, parseUnsigned, type PropertyType, range, readInteger, requireInteger, writeInteger,
 } from './property.js'
 
 /** Ports from one to another, both included. */
@@ -67,6 +67,27 @@ export function unlessDefault<T>(type: PropertyType<T>, isDefault: (p: Payload) 
     ...type,
     decode: (p, ctx) => (isDefault(p) ? undefined : type.decode(p, ctx)),
     print: (p, ctx) => (isDefault(p) ? undefined : type.print(p, ctx)),
+  }
+}
+
+/**
+ * A 32-bit range that is compared always, beside a flag that only says whether it was given. All of it is not printed unless it
+ * is negated.
+ */
+export function flaggedRange(from: number, to: number, flag: Bit, inverted: Bit): PropertyType<[from: number, to: number]> {
+  const type = range({ offset: from, width: 4 }, { offset: to, width: 4 })
+  const whole = (p: Payload) => p.u32(from) === 0 && p.u32(to) === 0xffffffff && !inverted.get(p)
+  return {
+    decode: (p, ctx) => (whole(p) && !flag.get(p) ? undefined : type.decode(p, ctx)),
+    encode(p, value, name, ctx) {
+      type.encode(p, value, name, ctx)
+      flag.set(p)
+    },
+    parse(p, text, option, ctx) {
+      type.parse(p, text, option, ctx)
+      flag.set(p)
+    },
+    print: (p, ctx) => (whole(p) ? undefined : type.print(p, ctx)),
   }
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 import { invalidArgument, outOfRange } from '../../../errors.js'
-import { formatIp } from '../../ip.js'
 import { registerExtension } from '../extension.js'
-import { formatProtocol, maskLength, parseProtocol } from '../fixed.js'
-import { formatMask, parseHost, parsePrefixMask } from '../host.js'
-import { type Payload, type RuleContext, RuleError } from '../payload.js'
+import { formatProtocol, parseProtocol } from '../fixed.js'
+import { hostMask } from '../host-mask.js'
+import { RuleError } from '../payload.js'
 import { bit, type Not, type Property, property, type PropertyType, range, requireInteger } from '../property.js'
 import { nameSet, parseServicePort, type PortRange, ports } from '../types.js'
 
@@ -64,40 +63,6 @@ export const XT_CONNTRACK_STATE_ALIAS = 1 << 13
 /** sizeof by revision. */
 export const CONNTRACK_SIZES = { 1: 152, 2: 156, 3: 164 } as const
 type Revision = keyof typeof CONNTRACK_SIZES
-
-function putAddress(p: Payload, at: number, text: string, name: string, ctx: RuleContext): void {
-  const slash = text.indexOf('/')
-  const address = parseHost(slash < 0 ? text : text.slice(0, slash), name, ctx)
-  p.set(at, address)
-  const mask = slash < 0 ? undefined : parsePrefixMask(text.slice(slash + 1), name, ctx.family)
-  // As iptables leaves it: ones behind an IPv4 mask unless it came of a prefix length.
-  p.set(at + 16, new Uint8Array(16).fill(mask === undefined || maskLength(mask) === undefined ? 0xff : 0))
-  if (mask !== undefined) p.set(at + 16, mask)
-}
-
-function address(at: number): PropertyType<string> {
-  const read = (p: Payload, { family }: RuleContext): [Uint8Array, Uint8Array] => {
-    const length = family === 'ipv4' ? 4 : 16
-    return [p.slice(at, length), p.slice(at + 16, length)]
-  }
-  return {
-    decode(p, ctx) {
-      const [host, mask] = read(p, ctx)
-      // "/32" and nothing are the same to the kernel, not the same bytes.
-      const written = ctx.family === 'ipv4' && maskLength(mask) === 32 && p.u8(at + 31) === 0 ? '/32' : formatMask(mask)
-      return `${formatIp(host)}${written}`
-    },
-    encode(p, value, name, ctx) {
-      if (typeof value !== 'string') throw invalidArgument(name, 'an address such as 192.168.0.3 or 10.0.0.0/8', value)
-      putAddress(p, at, value, name, ctx)
-    },
-    parse: (p, text, option, ctx) => putAddress(p, at, text, option, ctx),
-    print(p, ctx) {
-      const [host, mask] = read(p, ctx)
-      return `${formatIp(host)}${formatMask(mask)}`
-    },
-  }
-}
 
 const protocol: PropertyType<string | number> = {
   decode: (p, { resolver }) => formatProtocol(p.u16(PROTOCOL), resolver),
@@ -159,10 +124,10 @@ function properties(revision: Revision): Property[] {
   return [
     one('states', '--ctstate', XT_CONNTRACK_STATE, nameSet({ offset: STATE_MASK, width }, STATES, { abbreviated: true, order: STATE_ORDER })),
     one('protocol', '--ctproto', 1 << 1, protocol),
-    one('originalSource', '--ctorigsrc', 1 << 2, address(0)),
-    one('originalDestination', '--ctorigdst', 1 << 3, address(32)),
-    one('replySource', '--ctreplsrc', 1 << 4, address(64)),
-    one('replyDestination', '--ctrepldst', 1 << 5, address(96)),
+    one('originalSource', '--ctorigsrc', 1 << 2, hostMask(0, 16)),
+    one('originalDestination', '--ctorigdst', 1 << 3, hostMask(32, 48)),
+    one('replySource', '--ctreplsrc', 1 << 4, hostMask(64, 80)),
+    one('replyDestination', '--ctrepldst', 1 << 5, hostMask(96, 112)),
     one('originalSourcePorts', '--ctorigsrcport', 1 << 8, port(0)),
     one('originalDestinationPorts', '--ctorigdstport', 1 << 9, port(1)),
     one('replySourcePorts', '--ctreplsrcport', 1 << 10, port(2)),

@@ -73,6 +73,12 @@ const CASES: Case[] = [
   [{ or: [{ destinationPort: 81 }, { length: TCP.length }] }, TCP, true], [{ and: [{ destinationPort: 80 }, { not: { length: TCP.length } }] }, TCP, false],
   [{ protocol: 'udp' }, chain(8), true], [{ destinationPort: 53 }, chain(8), true], [{ protocol: 'udp' }, chain(9), false], [{ not: { protocol: 'udp' } }, chain(9), false],
   [{ or: [{ destinationPort: 53 }, { family: 'ipv6' }] }, chain(9), true],
+  // Without payload there is no next header, and what follows is padding; another one has a length that did not fit (RFC 2675).
+  [{ length: 40 }, Uint8Array.from([...encodeIpv6({ ...ADDRESSES_6, nextHeader: 59, payload: new Uint8Array(0) }), 0, 0, 0, 0]), true],
+  [{ length: 56, destinationPort: 53 }, UDP6.with(5, 0), true], [{ length: 48, destinationPort: 80 }, TCP.with(3, 0), true],
+  // No IP header is sound that is shorter than the least or longer than the packet.
+  [{ family: 'ipv4' }, TCP.with(0, 0x44), false], [{ family: 'ipv4' }, TCP.with(3, 19), false], [{ not: { family: 'ipv4' } }, TCP.with(0, 0x4f).subarray(0, 59), true],
+  [{ family: 'ipv6' }, UDP6.subarray(0, 39), false],
   // Frames.
   [{ destinationMac: '02:00:00:00:00:02', sourceMac: { address: '02:00:00:00:00:00', mask: 'ff:ff:00:00:00:00' } }, frame(TCP, `${HEAD}0800`), true, { linkType: 'EN10MB' }],
   [{ etherType: 'arp' }, frame(new Uint8Array(28), `${HEAD}0806`), true, { linkType: 'EN10MB' }],

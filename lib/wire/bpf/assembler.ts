@@ -12,12 +12,14 @@ export class Label {
 }
 
 interface Operation { readonly code: number; readonly k: number }
-interface Jump { readonly to: Label }
-interface Branch extends Operation { readonly yes: Label; readonly no: Label; yesFar: boolean; noFar: boolean }
+interface Jump { to: Label }
+interface Branch extends Operation { yes: Label; no: Label; yesFar: boolean; noFar: boolean }
 type Item = Operation | Jump | Branch
 
 const isBranch = (item: Item): item is Branch => 'yes' in item
 const isJump = (item: Item): item is Jump => 'to' in item
+const labelsOf = (item: Item): Label[] => (isBranch(item) ? [item.yes, item.no] : isJump(item) ? [item.to] : [])
+const isReturn = (code: number) => code === BpfOp.returnImmediate || code === BpfOp.returnA
 const REACH = 255
 
 export class Assembler {
@@ -46,21 +48,21 @@ export class Assembler {
     label.at = this.#items.length
   }
 
-  /** Places a new label here. */
-  here(): Label {
-    const label = new Label()
-    this.place(label)
-    return label
-  }
-
-  /** The program. */
+  /** The program, without what no jump leads to. */
   finish(): BpfInstruction[] {
-    const items = this.#items
+    this.#checkPlaces()
+    this.#shorten()
+    const { items, indexOf } = this.#reachable()
+    // Where each item begins; grows until every jump that is too far has its helper.
     const starts = new Int32Array(items.length + 1)
-    const distance = (label: Label, from: number) => starts[label.at]! - from - 1
+    const distance = (label: Label, from: number) => starts[indexOf(label)]! - from - 1
+    const size = (item: Item, i: number) => {
+      if (isBranch(item)) return 1 + Number(item.yesFar) + Number(item.noFar)
+      return isJump(item) && indexOf(item.to) === i + 1 ? 0 : 1
+    }
     for (let settled = false; !settled;) {
       settled = true
-      for (const [i, item] of items.entries()) starts[i + 1] = starts[i]! + this.#size(item, i)
+      for (const [i, item] of items.entries()) starts[i + 1] = starts[i]! + size(item, i)
       for (const [i, item] of items.entries()) {
         if (!isBranch(item)) continue
         const yesFar = item.yesFar || distance(item.yes, starts[i]!) > REACH
@@ -70,24 +72,52 @@ export class Assembler {
         settled = false
       }
     }
-    return items.flatMap((item, i) => this.#instructions(item, starts[i]!, starts[i + 1]!, distance))
+    return items.flatMap((item, i) => instructions(item, starts[i]!, starts[i + 1]!, distance))
   }
 
-  #size(item: Item, index: number): number {
-    for (const label of isBranch(item) ? [item.yes, item.no] : isJump(item) ? [item.to] : []) {
-      if (label.at <= index) throw new Error('a jump whose label is not placed after it')
+  #checkPlaces(): void {
+    for (const [i, item] of this.#items.entries()) {
+      for (const label of labelsOf(item)) {
+        if (label.at <= i || label.at >= this.#items.length) throw new Error('a jump whose label is not placed after it')
+      }
     }
-    if (isBranch(item)) return 1 + Number(item.yesFar) + Number(item.noFar)
-    return isJump(item) && item.to.at === index + 1 ? 0 : 1
   }
 
-  #instructions(item: Item, start: number, end: number, distance: (label: Label, from: number) => number): BpfInstruction[] {
-    if (isJump(item)) return start === end ? [] : [{ code: BpfOp.jump, jt: 0, jf: 0, k: distance(item.to, start) }]
-    if (!isBranch(item)) return [{ code: item.code, jt: 0, jf: 0, k: item.k }]
-    const far = (label: Label, at: number) => ({ code: BpfOp.jump, jt: 0, jf: 0, k: distance(label, at) })
-    const { code, k, yes, no, yesFar, noFar } = item
-    const jt = yesFar ? 0 : distance(yes, start)
-    const jf = noFar ? Number(yesFar) : distance(no, start)
-    return [{ code, jt, jf, k }, ...(yesFar ? [far(yes, start + 1)] : []), ...(noFar ? [far(no, end - 1)] : [])]
+  /** Lets jumps to a jump go where that one goes; from the end, so that those behind already do. */
+  #shorten(): void {
+    const last = (label: Label): Label => {
+      const item = this.#items[label.at]!
+      return isJump(item) ? item.to : label
+    }
+    for (const item of this.#items.toReversed()) {
+      if (isBranch(item)) Object.assign(item, { yes: last(item.yes), no: last(item.no) })
+      else if (isJump(item)) item.to = last(item.to)
+    }
   }
+
+  /** The items that can be reached, and which of them a label stands before. */
+  #reachable(): { items: Item[]; indexOf: (label: Label) => number } {
+    const reached = new Uint8Array(this.#items.length)
+    const indices = new Int32Array(this.#items.length)
+    reached[0] = 1
+    const items = this.#items.filter((item, i) => {
+      if (i > 0) indices[i] = indices[i - 1]! + reached[i - 1]!
+      if (reached[i] === 0) return false
+      for (const label of labelsOf(item)) reached[label.at] = 1
+      if (labelsOf(item).length === 0 && !isReturn((item as Operation).code)) reached[i + 1] = 1
+      return true
+    })
+    return { items, indexOf: (label) => indices[label.at]! }
+  }
+}
+
+/** What an item becomes between `start` and `end`. */
+function instructions(item: Item, start: number, end: number, distance: (label: Label, from: number) => number): BpfInstruction[] {
+  if (isJump(item)) return start === end ? [] : [{ code: BpfOp.jump, jt: 0, jf: 0, k: distance(item.to, start) }]
+  if (!isBranch(item)) return [{ code: item.code, jt: 0, jf: 0, k: item.k }]
+  const far = (label: Label, at: number) => ({ code: BpfOp.jump, jt: 0, jf: 0, k: distance(label, at) })
+  const { code, k, yes, no, yesFar, noFar } = item
+  const jt = yesFar ? 0 : distance(yes, start)
+  const jf = noFar ? Number(yesFar) : distance(no, start)
+  return [{ code, jt, jf, k }, ...(yesFar ? [far(yes, start + 1)] : []), ...(noFar ? [far(no, end - 1)] : [])]
 }

@@ -168,10 +168,10 @@ export function ipv6TransportCode(code: FieldCode, long: Label): void {
   code.op(Op.loadImmediate, IPV6_HEADER)
   code.addNetwork()
   code.op(Op.toX)
-  // From here on x is where the next header begins.
+  // From here on x is where the next header begins, and A its kind where one is asked for.
+  code.op(Op.loadMemory, Slot.protocol)
   for (let headers = 0; headers <= MOST_EXTENSION_HEADERS; headers++) {
     const extension = new Label()
-    code.op(Op.loadMemory, Slot.protocol)
     code.oneOf(EXTENSION_HEADERS, headers === MOST_EXTENSION_HEADERS ? long : extension, done)
     if (headers < MOST_EXTENSION_HEADERS) {
       asm.place(extension)
@@ -203,7 +203,7 @@ export function ipv6TransportCode(code: FieldCode, long: Label): void {
   asm.place(end)
 }
 
-/** One extension header at x, whose kind is in the protocol slot. */
+/** One extension header at x, whose kind is in the protocol slot; then the next one's is there and in A. */
 function extensionCode(code: FieldCode, missing: Label, later: Label): void {
   const { asm } = code
   const there = new Label()

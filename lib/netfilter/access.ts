@@ -3,6 +3,7 @@
 
 import { NfkitError } from '../errors.js'
 import { type Netns, type NetnsLike, readProc, resolveNetns } from '../netns.js'
+import { tablesMissing } from '../sockopt/missing.js'
 import { XtablesSocket } from '../sockopt/xtables.js'
 import type { IpFamily } from '../wire/ip.js'
 import type { Resolver } from '../wire/xtables/payload.js'
@@ -54,8 +55,12 @@ export class TableAccess {
       const text = readProc(`${this.family === 'ipv4' ? 'ip' : 'ip6'}_tables_${what}`, this.netns)
       return text === '' ? [] : text.split('\n')
     } catch (error) {
-      if (error instanceof NfkitError && error.code === 'ENOENT') return undefined
-      throw error
+      if (!(error instanceof NfkitError)) throw error
+      if (error.code === 'ENOENT') return undefined
+      if (error.code !== 'EACCES') throw error
+      // Who lacks CAP_NET_ADMIN, too, is told of that: every request asks for it first.
+      this.socket.hasRevision('target', '', 0)
+      throw NfkitError.fromErrno(error.errno!, error.syscall!, `reading which tables there are`, { cause: error, hint: 'that file is for root of the namespace, or CAP_DAC_READ_SEARCH' })
     }
   }
 
@@ -65,8 +70,9 @@ export class TableAccess {
    */
   readTable(name: string): TableImage & { readonly absent?: boolean } {
     checkTableName(name)
-    if ((TABLE_NAMES as readonly string[]).includes(name) && !this.tableNames().includes(name)) {
-      // Without the right to read it, "empty" would be a guess.
+    const present = this.procList('names')
+    if (present === undefined) throw tablesMissing(this.family, undefined)
+    if ((TABLE_NAMES as readonly string[]).includes(name) && !present.includes(name)) {
       const { info, blob } = initialTable(this.family, name as TableName)
       return Object.assign(new TableImage(this.family, info, blob), { absent: true })
     }

@@ -110,7 +110,7 @@ function work<T>(run: () => T): T {
 function openLock(path: string): RawDescriptor {
   const file = addon.open(path, constants.O_RDONLY | constants.O_CREAT, 0o600, -1)
   if (typeof file !== 'number') return file
-  const cause = NfkitError.fromErrno(-file, 'open', path, { hint: '' })
+  const cause = NfkitError.fromErrno(-file, 'open', path)
   throw new NfkitError('NFKIT_LOCK_UNUSABLE', `the lock file ${path} cannot be used: ${cause.code}`, {
     errno: -file, syscall: 'open', cause,
     hint: "name one that this user can write, by lock: { path } or XTABLES_LOCKFILE (for every program that changes these tables), or do without: lock: 'off'",

@@ -7,9 +7,11 @@ import { checkKeys } from '../net/check.js'
 import type { NetnsLike } from '../netns.js'
 import type { IpFamily } from '../wire/ip.js'
 import { TableAccess } from './access.js'
+import { checkNetfilter, type NetfilterReport } from './check.js'
 import { commitTable } from './commit.js'
 import type { CounterKind } from './counters.js'
 import { TableDraft } from './draft.js'
+import { type NetfilterSupport, supportOf } from './kernel.js'
 import { checkLockOptions, type LockOptions, withLock, withLockSync } from './lock.js'
 import { checkTableName } from './names.js'
 import { TableSnapshot } from './snapshot.js'
@@ -142,6 +144,20 @@ export class Netfilter {
       return TableDraft.end(draft)
     })
     return result!
+  }
+
+  /**
+   * What the kernel has: the tables that it can make, its matches and targets with their revisions. Asking makes no table in this
+   * namespace, but it makes the kernel load the modules of what it is asked for; some 10 ms.
+   * @throws NfkitError EPERM
+   */
+  supported(): NetfilterSupport {
+    return supportOf(this.#open())
+  }
+
+  /** Why rules may not do what somebody expects, in plain words. What could not be looked at without privilege says so. */
+  check(): NetfilterReport {
+    return checkNetfilter(this.#open())
   }
 
   /** Lets go of the socket. Tables and rules stay. Idempotent. */

@@ -112,6 +112,11 @@ export function extensionNames(kind: 'match' | 'target'): string[] {
   return [...byName.keys()].filter((key) => key.startsWith(`${kind} `)).map((key) => key.slice(kind.length + 1)).sort()
 }
 
+/** Everything that is registered for a family, each revision on its own. */
+export function registeredExtensions(kind: 'match' | 'target', family: IpFamily): Extension[] {
+  return [...byName.values()].flat().filter((extension) => extension.kind === kind && fits(extension, family))
+}
+
 /** The typed value of bytes. */
 export function decodeExtension(extension: Extension, p: Payload, ctx: RuleContext): Record<string, unknown> {
   const value: Record<string, unknown> = { name: extension.name }

@@ -37,12 +37,12 @@ function prepare(): { fill(packets: number): void; close(): void } {
 }
 
 async function verdicts(bench: Bench): Promise<void> {
-  const packets = bench.quick ? 30_000 : 80_000
+  const packets = bench.quick ? 30_000 : 60_000
   const traffic = prepare()
   const rate = (milliseconds: number) => (packets - FROM) / (milliseconds / 1000)
 
   async function ours(batch: number): Promise<number> {
-    using queue = PacketQueue.open(QUEUE, { maxLength: 1 << 20, receiveBuffer: 512 << 20 })
+    using queue = PacketQueue.open(QUEUE, { maxLength: 65536, receiveBuffer: 512 << 20 })
     traffic.fill(packets)
     if (queue.statistics().waiting !== packets) throw new Error(`of ${packets} packets ${queue.statistics().waiting} wait`)
     let seen = 0

@@ -95,7 +95,7 @@ export type LogEvent = LoggedPacket | {
 
 const FILE = 'netfilter/nfnetlink_log'
 const HINTS = {
-  EPERM: 'binding a log group needs CAP_NET_ADMIN in the user namespace of the network namespace: run as root, or under "nfkit lab --"',
+  EPERM: 'binding a log group needs CAP_NET_ADMIN in the user namespace of the network namespace (run as root, or under "nfkit lab --"), and a number that no other socket has',
   EBUSY: 'take another number, or end the program that has it',
   EOPNOTSUPP: 'this kernel lacks what an option asks for: conntrack needs CONFIG_NETFILTER_NETLINK_GLUE_CT',
   EINVAL: 'this kernel lacks packet logs: CONFIG_NETFILTER_NETLINK_LOG, module nfnetlink_log',

@@ -27,7 +27,10 @@ export interface PacketQueueOptions {
    * has its interfaces, mark and addresses, but no bytes.
    */
   copyRange?: number | undefined
-  /** How many packets may wait for a verdict, 1 to 4294967295; 1024 unless told. Those beyond are dropped and counted. */
+  /**
+   * How many packets may wait for a verdict, 1 to 65536; 1024 unless told. Those beyond are dropped and counted. (Kernels since 7.1, and
+   * some stable ones before, keep no more than 65536, whatever is asked for.)
+   */
   maxLength?: number | undefined
   /** Packets that find no room are let pass, not dropped (Linux 3.6); false unless told. The kernel does not count those beyond `maxLength`. */
   failOpen?: boolean | undefined
@@ -61,6 +64,8 @@ export type QueueEvent = QueuedPacket | QueueLoss
 
 /** The kernel's own default (NFQNL_QMAX_DEFAULT). */
 const DEFAULT_LENGTH = 1024
+/** The largest hash table that a queue has (NFQNL_HASH_MAX, twice as many entries). */
+const MOST_WAITING = 65536
 /** What the kernel charges a socket for a message beside the packet's own bytes. */
 const MESSAGE_COST = 1280
 const USUAL_PACKET = 1500
@@ -68,9 +73,8 @@ const LEAST_BUFFER = 1 << 20
 const MOST_BUFFER = 128 << 20
 /** Further than any packet that the kernel has. */
 const BEYOND_ALL = 0x40000000
-const NOT_TAKEN = { EPERM: 'binding a queue needs CAP_NET_ADMIN in the user namespace of the network namespace: run as root, or under "nfkit lab --"' }
 const HINTS = {
-  ...NOT_TAKEN,
+  EPERM: 'binding a queue needs CAP_NET_ADMIN in the user namespace of the network namespace (run as root, or under "nfkit lab --"), and a number that no other socket has',
   EBUSY: 'take another number, or end the program that has it',
   EOPNOTSUPP: 'this kernel lacks what an option asks for: conntrack needs CONFIG_NETFILTER_NETLINK_GLUE_CT, securityContext CONFIG_NETWORK_SECMARK',
   EINVAL: 'this kernel lacks packet queues: CONFIG_NETFILTER_NETLINK_QUEUE, module nfnetlink_queue',
@@ -83,7 +87,8 @@ const HINTS = {
  *     for await (const packet of PacketQueue.open(5)) packet.accept()
  *
  * Packets wait in the kernel, however slow the consumer is: at most `maxLength` of them, those beyond are dropped and reported
- * ({@link QueuedPacket.lostBefore}, {@link events}). Leaving the loop closes the queue. From then on, and also after the program was
+ * ({@link QueuedPacket.lostBefore}, {@link events}) - except to a program in the user namespace of an ordinary user, to whom the kernel
+ * does not show that counter. Leaving the loop closes the queue. From then on, and also after the program was
  * killed, packets that a rule sends to the queue are dropped, unless the rule says `--queue-bypass`.
  *
  * A pending `next()` keeps the process alive; an open queue alone does not.
@@ -210,7 +215,7 @@ export class PacketQueue implements AsyncIterableIterator<QueuedPacket>, AsyncDi
 
   /**
    * What the kernel says about the queue, from /proc/net/netfilter/nfnetlink_queue.
-   * @throws NfkitError NFKIT_CLOSED, EACCES for who may not read the file
+   * @throws NfkitError NFKIT_CLOSED; EACCES in the user namespace of an ordinary user, who may not read the file
    */
   statistics(): QueueStatistics {
     if (this.#closed) throw this.#closedError()
@@ -323,7 +328,7 @@ export class PacketQueue implements AsyncIterableIterator<QueuedPacket>, AsyncDi
 function checkOptions(options: PacketQueueOptions): void {
   const { copyRange, maxLength, onClose, receiveBuffer } = options
   if (copyRange !== undefined) checkInteger(copyRange, 0, NFQ_MOST_BYTES, 'copyRange', 'bytes')
-  if (maxLength !== undefined) checkInteger(maxLength, 1, 0xffffffff, 'maxLength', 'packets')
+  if (maxLength !== undefined) checkInteger(maxLength, 1, MOST_WAITING, 'maxLength', 'packets')
   if (receiveBuffer !== undefined) checkReceiveBuffer(receiveBuffer)
   if (onClose !== undefined && onClose !== 'drop' && onClose !== 'accept') throw invalidArgument('onClose', 'drop or accept', onClose)
   for (const name of ['failOpen', 'conntrack', 'gso', 'uidGid', 'securityContext'] as const) {

@@ -83,8 +83,10 @@ export class QueueLosses {
     const ahead = (found.lastId - this.#lastId) >>> 0
     // Of packets that are lost and have others behind them, the gap tells the place: they are reported there.
     if (missing > 0 && ahead !== missing) this.#room = 1
+    // A kernel that keeps the packets of a queue in a hash table counts one that this has no memory for as found full, but has numbered it.
+    const numbered = this.#failOpen ? 0 : Math.max(0, -missing)
     const losses = [
-      this.#note('full', (found.dropped - this.#full) >>> 0),
+      this.#note('full', found.dropped - numbered - this.#full),
       missing > 0 && ahead === missing ? this.#note('undelivered', found.userDropped - this.#undelivered) : undefined,
     ]
     return losses.filter((loss) => loss !== undefined)
@@ -97,7 +99,7 @@ export class QueueLosses {
 
   #note(reason: 'full' | 'undelivered', count: number): QueueLoss | undefined {
     if (count <= 0) return undefined
-    if (reason === 'full') this.#full = (this.#full + count) >>> 0
+    if (reason === 'full') this.#full += count
     else this.#undelivered += count
     this.#before += count
     return { type: 'loss', reason, count, fate: this.#failOpen && reason === 'undelivered' ? 'passed' : 'dropped' }

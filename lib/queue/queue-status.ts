@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What /proc/net/netfilter/nfnetlink_queue says about one queue.
 
+import { Errno } from '../errno.js'
 import { NfkitError } from '../errors.js'
 import type { NetnsLike } from '../netns.js'
 import { parseQueueCounters, type QueueCounters } from '../wire/nfqueue.js'
@@ -41,7 +42,9 @@ export class QueueStatus {
     try {
       this.#file = ProcFile.open(FILE, netns)
     } catch (error) {
-      this.#failure = error
+      this.#failure = error instanceof NfkitError && error.errno === Errno.EACCES
+        ? NfkitError.fromErrno(Errno.EACCES, 'open', `/proc/net/${FILE}`, { cause: error, hint: 'the kernel shows it to root of the initial user namespace only' })
+        : error
     }
   }
 

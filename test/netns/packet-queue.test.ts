@@ -162,6 +162,7 @@ t.test('what is wrong is said before a socket is opened', async (t) => {
   bad('5', {}, { name: 'TypeError' })
   bad(5, { copyRange: 65532 }, { name: 'RangeError', message: /copyRange.*65531/ })
   bad(5, { maxLength: 0 }, { name: 'RangeError', message: /maxLength/ })
+  bad(5, { maxLength: 65537 }, { name: 'RangeError', message: /maxLength.*65536/ })
   bad(5, { onClose: 'keep' }, { name: 'TypeError', message: /drop or accept/ })
   bad(5, { failOpen: 1 }, { name: 'TypeError', message: /failOpen/ })
   bad(5, { receiveBuffer: 1 }, { name: 'RangeError', message: /receiveBuffer/ })
@@ -217,7 +218,7 @@ t.test('the bound of the queue is the kernel\'s and what is beyond is counted, i
 t.test('what the receive buffer does not hold is lost where the numbers say', { skip }, async (t) => {
   const { h1, h2 } = await network(t, RULE)
   // Its own thread drains the socket into a queue of 2 MiB, so that must be full, too.
-  const queue = open(t, h2, { receiveBuffer: 65536, maxLength: 100_000 })
+  const queue = open(t, h2, { receiveBuffer: 65536, maxLength: 65536 })
   receiver(h2, 'ipv4', 'discard')
   const events = queue.events()
   await sendNumbered(h1, 'ipv4', 0, 4000, 1400)

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { Bridge, Link, Netns, NfkitError } from '../../lib/index.js'
+import { Bridge, Link, Netns, NfkitError, PacketLog, PacketQueue } from '../../lib/index.js'
 import { Lab } from '../../lib/lab/index.js'
 import { equal, errorOf, ok, run, test, within } from '../support/plain-tap.js'
 
@@ -155,6 +155,43 @@ test('the lab: hosts at a bridge ping, talk, and are learned', async () => {
   equal(bridge.cam.entries({ state: 'learned' }).map(({ port }) => port).sort(), ['eth2', 'eth3'], 'learned')
   lab.close()
 })
+
+/** Why there are no packet queues here, or false; iptables is not asked for. */
+const noQueues = (() => {
+  const ns = Netns.create()
+  try {
+    PacketQueue.open(1, { netns: ns }).close()
+    return false
+  } catch (error) {
+    return (error as NfkitError).code === 'EINVAL' || (error as NfkitError).code === 'EPROTONOSUPPORT' ? 'this kernel has no packet queues' : false
+  } finally {
+    ns.close()
+  }
+})()
+
+test('packet queues and packet logs: open, wait, close', async () => {
+  const ns = Netns.create()
+  const queue = PacketQueue.open(5, { netns: ns, copyRange: 64, maxLength: 10, failOpen: true, onClose: 'accept' })
+  // In the user namespace of an ordinary user the kernel does not show them.
+  const shown = spawnSync('nsenter', [`--net=${ns.path}`, '--', 'cat', '/proc/net/netfilter/nfnetlink_queue'], { encoding: 'utf8' })
+  if (shown.status === 0) {
+    ok(shown.stdout.trim().startsWith('5 '), 'from outside')
+    equal(queue.statistics(), { waiting: 0, dropped: 0, userDropped: 0, lastId: 0 }, 'statistics')
+  } else equal((await errorOf(() => queue.statistics())).code, 'EACCES', 'statistics')
+  equal((await errorOf(() => PacketQueue.open(5, { netns: ns }))).code, shown.status === 0 ? 'EBUSY' : 'EPERM', 'a number that is taken')
+  const log = PacketLog.open(7, { netns: ns })
+  const [packet, logged] = [queue.next(), log.next()]
+  queue.close()
+  log.close()
+  equal((await within(packet, 'the end of the queue')).done, true, 'the queue ends')
+  equal((await within(logged, 'the end of the log')).done, true, 'the log ends')
+  if (shown.status === 0) equal(outside(ns, 'cat', '/proc/net/netfilter/nfnetlink_queue'), '', 'closed')
+  const controller = new AbortController()
+  const waiting = PacketQueue.open(5, { netns: ns, signal: controller.signal })
+  setTimeout(() => controller.abort(), 20)
+  equal((await within(errorOf(async () => { for await (const _ of waiting) { /* until aborted */ } }), 'the abort')).name, 'AbortError', 'error')
+  ns.close()
+}, noQueues)
 
 test('errors are typed, and say what to do', async () => {
   const ns = Netns.create()

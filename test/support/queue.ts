@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import type { Test } from 'tap'
 import { type Host, Lab, type UdpSocket } from '../../lib/lab/index.js'
-import { Netns } from '../../lib/index.js'
+import { Netns, PacketQueue } from '../../lib/index.js'
 import { filter, twoHosts } from './lab.js'
 import { run, tryRun } from './outside.js'
 
@@ -18,7 +18,11 @@ export function lacksTarget(target: 'NFQUEUE' | 'NFLOG'): string | false {
   if (spawnSync('iptables-legacy', ['--version']).status !== 0) return 'iptables-legacy is not installed here'
   const netns = Netns.create()
   try {
-    return tryRun(netns, 'iptables-legacy', '-A', 'INPUT', '-j', target).status === 0 ? false : `this kernel has no ${target}`
+    if (tryRun(netns, 'iptables-legacy', '-A', 'INPUT', '-j', target).status !== 0) return `this kernel has no ${target}`
+    // Whether there is such a file is only known once the module is loaded.
+    if (target === 'NFQUEUE') PacketQueue.open(1, { netns }).close()
+    const file = `/proc/net/netfilter/nfnetlink_${target === 'NFQUEUE' ? 'queue' : 'log'}`
+    return tryRun(netns, 'cat', file).stderr.includes('ermission') ? `${file} is not for the user namespace of an ordinary user; as root it is` : false
   } finally {
     netns.close()
   }

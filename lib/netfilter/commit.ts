@@ -45,12 +45,17 @@ export function commitTable(access: TableAccess, table: string, change: (image: 
     access.socket.addCounters(table, assembled, old)
     return true
   }
-  throw new NfkitError('EAGAIN', `table ${table} was changed by others during each of ${ATTEMPTS} attempts to change it`,
+  throw neverStill(access, table, ATTEMPTS)
+}
+
+/** The error of a table that was another one at each attempt to replace it. */
+export function neverStill(access: TableAccess, table: string, attempts: number): NfkitError {
+  return new NfkitError('EAGAIN', `table ${table} was changed by others during each of ${attempts} attempts to change it`,
     { hint: access.lock === 'off' ? 'let every program that changes it take the lock' : 'a program changes it without the lock that this one holds' })
 }
 
 /** Whether the table is still what was read. */
-function unchanged(access: TableAccess, image: TableImage & { readonly absent?: boolean }): boolean {
+export function unchanged(access: TableAccess, image: TableImage & { readonly absent?: boolean }): boolean {
   const { name } = image.info
   const info: TableInfo = access.socket.info(name)
   if (!sameInfo(info, image.info)) return false

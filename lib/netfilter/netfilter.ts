@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The iptables tables of one family in one network namespace.
 
+import { setImmediate } from 'node:timers'
 import { inspect } from 'node:util'
 import { invalidArgument, NfkitError } from '../errors.js'
 import { checkKeys } from '../net/check.js'
@@ -14,6 +15,8 @@ import { TableDraft } from './draft.js'
 import { type NetfilterSupport, supportOf } from './kernel.js'
 import { checkLockOptions, type LockOptions, withLock, withLockSync } from './lock.js'
 import { checkTableName } from './names.js'
+import { checkRestore, restoreTables, type RestoreTextOptions } from './restore.js'
+import { checkSaveOptions, type SaveOptions, saveTables } from './save.js'
 import { TableSnapshot } from './snapshot.js'
 import type { TableName } from '../wire/xtables/tables.js'
 import '../wire/xtables/extensions/index.js'
@@ -117,6 +120,56 @@ export class Netfilter {
   updateSync<T>(table: TableName | (string & {}), change: (table: TableDraft) => T): T {
     const access = this.#checkUpdate(table, change)
     return withLockSync(access.lock, () => this.#commit(table, change))
+  }
+
+  /**
+   * The tables as text, as iptables-save prints them; `iptables-legacy-restore` and {@link restore} read it. No lock is taken: each
+   * table is of one moment, several are not of the same one. A match or target that nfkit does not know is named with the number of its
+   * bytes in brackets; such a line cannot be restored.
+   * @throws NfkitError EPERM, NFKIT_LEGACY_TABLES_MISSING; TypeError
+   */
+  async save(options: SaveOptions = {}): Promise<string> {
+    const access = this.#open()
+    checkSaveOptions(options)
+    let text = ''
+    for (const part of saveTables(access, options)) {
+      text += part
+      // Others have their turn between two tables.
+      await new Promise<void>((resolve) => { setImmediate(resolve) })
+    }
+    return text
+  }
+
+  /** As {@link save}, at once. */
+  saveSync(options: SaveOptions = {}): string {
+    const access = this.#open()
+    checkSaveOptions(options)
+    return [...saveTables(access, options)].join('')
+  }
+
+  /**
+   * Applies a text in the format of iptables-save to its tables, as iptables-restore: `*table`, `:CHAIN POLICY [packets:bytes]`, rules and
+   * any other commands (`-A -I -D -R -C -N -X -E -F -Z -P`), `COMMIT`. All of it under one lock, and all of it is read and checked before
+   * the first table is replaced: a mistake anywhere means that nothing was applied. Each table is replaced in one step. When the
+   * kernel refuses one, those before it are put back.
+   * @returns the names of the tables, in their order
+   * @throws RestoreError with `line`, `column` and `reason`, for whatever iptables-restore refuses; NfkitError NFKIT_LOCK_TIMEOUT,
+   * NFKIT_LOCK_UNUSABLE, NFKIT_CHAIN_LOOP, NFKIT_COUNTERS_LOST, NFKIT_RESTORE_INCOMPLETE when a table could not be put back, EPERM, EINVAL and
+   * others of the kernel's; TypeError; the reason of `signal`
+   */
+  async restore(text: string, options: RestoreTextOptions = {}): Promise<string[]> {
+    const access = this.#open()
+    checkRestore(text, options)
+    if (options.test === true) return restoreTables(access, text, options)
+    return withLock(access.lock, () => restoreTables(this.#open(), text, options), options.signal)
+  }
+
+  /** As {@link restore}, but blocks the thread while it waits for the lock. @throws NfkitError NFKIT_NESTED_UPDATE within an update */
+  restoreSync(text: string, options: Omit<RestoreTextOptions, 'signal'> = {}): string[] {
+    const access = this.#open()
+    checkRestore(text, options)
+    if (options.test === true) return restoreTables(access, text, options)
+    return withLockSync(access.lock, () => restoreTables(access, text, options))
   }
 
   #checkUpdate(table: string, change: unknown): TableAccess {

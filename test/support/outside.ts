@@ -21,10 +21,16 @@ export function tryRun(ns: Netns, command: string, ...args: string[]): { status:
 
 /** Runs a command in a namespace with text on its standard input. */
 export function feed(ns: Netns, input: string, command: string, ...args: string[]): string {
-  const { status, stdout, stderr, error } = spawnSync('nsenter', [`--net=${ns.path}`, '--', command, ...args], { encoding: 'utf8', input, maxBuffer: 1 << 28 })
-  if (error !== undefined) throw error
+  const { status, stdout, stderr } = tryFeed(ns, input, command, ...args)
   if (status !== 0) throw new Error(`${command} ${args.join(' ')}: status ${status}: ${stderr}`)
   return stdout
+}
+
+/** As {@link feed}, whatever its status. */
+export function tryFeed(ns: Netns, input: string, command: string, ...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr, error } = spawnSync('nsenter', [`--net=${ns.path}`, '--', command, ...args], { encoding: 'utf8', input, maxBuffer: 1 << 28 })
+  if (error !== undefined) throw error
+  return { status, stdout, stderr }
 }
 
 /** Runs many commands of `ip` or `bridge` in one process: in a guest a process takes a fifth of a second. */

@@ -209,11 +209,11 @@ export class RestoreTable {
     for (const chain of name === undefined ? this.chains : [this.#require(name)]) this.#empty(chain)
   }
 
-  /** Rules and policies count from zero. */
+  /** Rules and policies count from zero; counters that the text itself has set stay, as with libiptc. */
   zero(name: string | undefined): void {
     for (const chain of name === undefined ? this.chains : [this.#require(name)]) {
       this.#tails.delete(chain)
-      if (chain.hook !== undefined) chain.policyCounters = NONE
+      if (chain.hook !== undefined) chain.policyCounters ??= this.#zeroedPolicy(chain)
       const pieces = chain.pieces.flatMap((piece) => this.#zeroed(piece))
       chain.pieces.length = 0
       for (const piece of pieces) chain.pieces.push(piece)
@@ -223,24 +223,25 @@ export class RestoreTable {
   zeroNumber(name: string, number: number): void {
     const chain = this.#numbered(name, number)
     const rule = ruleAt(chain, number - 1)
-    this.#splice(chain, number - 1, 1, this.#zeroed(typeof rule === 'number' ? { from: rule, to: rule + 1 } : rule))
+    if (typeof rule === 'number') this.#splice(chain, number - 1, 1, this.#zeroed({ from: rule, to: rule + 1 }))
   }
 
+  /** What is counted until the table is replaced stays. */
   #zeroed(piece: Piece): Piece[] {
-    if (!isRun(piece)) return [{ bytes: piece.bytes, chain: piece.chain }]
-    if (piece.block !== undefined) {
-      piece.block.zero(piece.from, piece.to)
-      return [piece]
-    }
+    if (!isRun(piece) || piece.block !== undefined) return [piece]
     const rules: NewRule[] = []
-    for (let entry = piece.from; entry < piece.to; entry++) rules.push(this.#fromOld(entry))
+    for (let entry = piece.from; entry < piece.to; entry++) {
+      const { bytes, chain } = this.image.rule(entry)
+      const counters = this.image.countersOf(entry)
+      rules.push({ bytes, chain, origin: entry, packets: -counters.packets, byteCount: -counters.bytes })
+    }
     return rules
   }
 
-  /** A rule of the old blob as a new one: what is an offset of the table is taken out. */
-  #fromOld(entry: number): NewRule {
-    const { bytes, chain } = this.image.rule(entry)
-    return { bytes: bytes.slice(), chain }
+  #zeroedPolicy({ policyEntry }: ChainImage): ChainImage['policyCounters'] {
+    if (policyEntry < 0) return NONE
+    const { packets, bytes } = this.image.countersOf(policyEntry)
+    return { packets: -packets, bytes: -bytes, kept: true }
   }
 
   create(name: string): void {

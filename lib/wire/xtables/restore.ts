@@ -42,8 +42,8 @@ export interface RestoreOptions {
   readonly counters?: boolean | undefined
   /** Empty each table first (true unless told; false is iptables-restore -n). */
   readonly flush?: boolean | undefined
-  /** Only the part of this table; the others are not even read. */
-  readonly table?: string | undefined
+  /** Which tables' parts are wanted, all unless told; the others are not even read. */
+  readonly only?: ((table: string) => boolean) | undefined
   /** A table as it is now, to be changed. */
   readonly open: (table: string) => TableImage
 }
@@ -84,7 +84,7 @@ class TextReader {
 
   read(): RestoreTable[] {
     const text = this.#text
-    const only = this.#options.table
+    const { only } = this.#options
     let current: { table: RestoreTable; rules: RuleReader; environment: RuleEnvironment } | undefined
     // What is before the first table, or belongs to another one, is passed over.
     let skipping = only !== undefined
@@ -100,7 +100,7 @@ class TextReader {
       if (current === undefined && first === STAR) {
         const name = splitAtBlanks(text.slice(at + 1, this.#end))[0]
         if (name === undefined) this.#fail(0, 'a table needs a name')
-        skipping = only !== undefined && name !== only
+        skipping = only?.(name) === false
         if (!skipping) current = this.#open(name)
       } else if (current === undefined) {
         if (!skipping) this.#fail(0, `"${firstWord(text, at, this.#end)}" is outside of a table: expected a line such as *filter`)
@@ -145,7 +145,7 @@ class TextReader {
     const { family, resolver, kernelHas } = this.#options
     let known = this.#tables.get(name)
     if (known === undefined) {
-      const table = new RestoreTable(this.#options.open(name))
+      const table = new RestoreTable(this.#try(1, () => this.#options.open(name)))
       const environment: RuleEnvironment = { family, resolver, kernelHas, table: name, isChain: (chain) => table.chain(chain) !== undefined }
       known = { table, environment, rules: new RuleReader(table, environment) }
       this.#tables.set(name, known)

@@ -111,7 +111,4 @@ export class RuleBlock {
     const bytes = this.#counters?.[2 * rule + 1] ?? 0n
     return packets === 0n && bytes === 0n ? undefined : { packets, bytes }
   }
-
-  /** Takes the counters of some rules away. */
-  zero(from: number, to: number): void { this.#counters?.fill(0n, 2 * from, 2 * to) }
 }

@@ -36,8 +36,8 @@ export function saveTable(image: TableImage, environment: RuleEnvironment, count
 }
 
 function policyCounters(image: TableImage, { policyEntry, policyCounters }: ChainImage): string {
-  const { packets, bytes } = policyCounters ?? (policyEntry < 0 ? { packets: 0n, bytes: 0n } : image.countersOf(policyEntry))
-  return `${packets}:${bytes}`
+  const old = policyEntry < 0 || (policyCounters !== undefined && policyCounters.kept !== true) ? { packets: 0n, bytes: 0n } : image.countersOf(policyEntry)
+  return `${old.packets + (policyCounters?.packets ?? 0n)}:${old.bytes + (policyCounters?.bytes ?? 0n)}`
 }
 
 function* newRules({ from, to, block }: Extract<ChainImage['pieces'][number], { from: number }>): Generator<NewRule> {

@@ -4,11 +4,13 @@
 #define NFKIT_COMPAT_H
 
 #include <linux/netdevice.h>
+#include <linux/netfilter_ipv6.h>
 #include <linux/skbuff.h>
 #include <linux/sysctl.h>
 #include <net/flow.h>
 #include <net/inet_ecn.h>
 #include <net/ip.h>
+#include <net/ip6_route.h>
 
 #include "nfkit_compat.h"
 
@@ -75,6 +77,23 @@ static inline void nfkit_flow_tos(struct flowi4 *fl4, const struct iphdr *iph)
 #else
 	fl4->flowi4_tos = iph->tos & ~INET_ECN_MASK;
 #endif
+}
+
+/* Under RCU. */
+static inline int
+nfkit_ip6_fragment(struct net *net, struct sk_buff *skb,
+		   int (*output)(struct net *, struct sock *, struct sk_buff *))
+{
+#if defined(HAVE_NF_IPV6_OPS)
+	const struct nf_ipv6_ops *ops = nf_get_ipv6_ops();
+
+	if (ops)
+		return ops->fragment(net, NULL, skb, output);
+#elif IS_ENABLED(CONFIG_IPV6)
+	return ip6_fragment(net, NULL, skb, output);
+#endif
+	kfree_skb(skb);
+	return -EAFNOSUPPORT;
 }
 
 #endif /* NFKIT_COMPAT_H */

@@ -12,7 +12,6 @@
 #include <linux/if_arp.h>
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
-#include <linux/netfilter_ipv6.h>
 #include <net/addrconf.h>
 #include <net/arp.h>
 #include <net/dst_metadata.h>
@@ -344,12 +343,7 @@ static int nfkit_output_fragments(struct net *net, struct sk_buff *skb)
 {
 	if (skb->protocol == htons(ETH_P_IP))
 		return ip_do_fragment(net, NULL, skb, nfkit_output);
-#if IS_ENABLED(CONFIG_IPV6)
-	if (nf_get_ipv6_ops())
-		return nf_get_ipv6_ops()->fragment(net, NULL, skb, nfkit_output);
-#endif
-	kfree_skb(skb);
-	return -EINVAL;
+	return nfkit_ip6_fragment(net, skb, nfkit_output);
 }
 
 /* Sends a queued copy, and says what became of it. Under RCU. */

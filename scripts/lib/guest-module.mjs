@@ -5,6 +5,7 @@ import { basename, join, relative } from 'node:path'
 import { cacheRoot, exists, makeAtomically, projectRoot, run, withLock } from './debian-packages.mjs'
 import { filesBelow, fingerprint } from './fingerprint.mjs'
 import { kernelHeaders } from './kernels.mjs'
+import { xtablesPlugin } from './xtables-plugin.mjs'
 
 /** Where the module is in a guest; the tests find it in NFKIT_MODULE. */
 const IN_GUEST = '/usr/lib/nfkit/nfkit.ko'
@@ -56,5 +57,6 @@ export async function buildModule (version, log = () => {}) {
  * @returns {Promise<{ extra: Record<string, string>, env: Record<string, string> }>}
  */
 export async function moduleForGuest (version, log) {
-  return { extra: { [IN_GUEST]: await buildModule(version, log) }, env: { NFKIT_MODULE: IN_GUEST } }
+  const [module, plugin] = await Promise.all([buildModule(version, log), xtablesPlugin(log)])
+  return { extra: { [IN_GUEST]: module, ...plugin.inGuest }, env: { NFKIT_MODULE: IN_GUEST } }
 }

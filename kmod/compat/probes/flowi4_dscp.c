@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // Since 6.18; before, flowi4_tos.
-// absent: has no member named .flowi4_dscp|implicit declaration of function .ip4h_dscp
+// absent: net/inet_dscp.h: No such file|no member named .flowi4_dscp|function .ip4h_dscp
 #include <net/flow.h>
 #include <net/ip.h>
 #include <net/inet_dscp.h>

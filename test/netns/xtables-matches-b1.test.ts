@@ -65,6 +65,26 @@ both('limit', 'filter', 'FORWARD', [
   '-m limit', ...['1/sec', '1/min', '1000/hour', '1000/day', '3', '10000/second', '7/s', '7/S', '13/m', '17/h', '999/d', '3/hou', '4321/min', '59/sec', '61/min', '700000/hour', '123457/day', '3333/sec'].map((rate) => `-m limit --limit ${rate}`),
   ...['1', '5', '200', '0x10'].map((burst) => `-m limit --limit-burst ${burst}`), '-m limit --limit 100/sec --limit-burst 10000', '-m limit --limit-burst 7 --limit 5/min', '-m limit --limit 1/day --limit-burst 1',
 ])
+const PER = '--hashlimit-name'
+both('hashlimit', 'filter', 'FORWARD', [
+  ...['upto', 'above'].flatMap((how) => ['1/sec', '1000000/sec', '1/min', '1/hour', '5/day', '7', '40/s', '999/m', '13/H', '700001/minute', '123/day', '86399/hour', '300000/sec'].flatMap((rate) => [
+    `-m hashlimit --hashlimit-${how} ${rate} --hashlimit-burst 1 ${PER} a`, `-m hashlimit ! --hashlimit-${how} ${rate} ${PER} b`,
+  ])),
+  ...['1b/s', '15b/s', '16b/s', '31b/s', '96b/s', '4kb/s', '1000kb/s', '10mb/s', '123456b/s', '4095mb/s', '5000mb/s', '32767mb/s', '1mb/second', '999999999b/sec'].flatMap((rate) => [`-m hashlimit --hashlimit-upto ${rate} ${PER} c`, `-m hashlimit --hashlimit-above ${rate} ${PER} d`]),
+  ...[['4kb/s', '400kb'], ['4kb/s', '5000'], ['123456b/s', '1mb'], ['16b/s', '16b'], ['1mb/s', '4095mb'], ['1mb/s', '3m'], ['16b/s', '0x1b'], ['64b/s', '1000000'], ['10mb/s', '2000000000b']].map(([rate, burst]) => `-m hashlimit --hashlimit-upto ${rate} --hashlimit-burst ${burst} ${PER} e`),
+  ...['1', '1000000', '0x10', '400k', '5b', '3kb'].map((burst) => `-m hashlimit --hashlimit-upto 10/sec --hashlimit-burst ${burst} ${PER} f`),
+  ...['srcip', 'srcport', 'dstip', 'dstport', 'dstport,dstip,srcport,srcip', 'srcip|dstip', ',srcip,,', '""'].map((mode) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-mode ${mode} ${PER} g`),
+  `-m hashlimit --hashlimit-above 1/day --hashlimit-burst 1 ${PER} h`, `-m hashlimit --hashlimit 5/sec ${PER} h`, `-m hashlimit ! --hashlimit 5/sec ${PER} h`, `-m hashlimit ${PER} i --hashlimit-htable-expire 2000 --hashlimit-upto 1/min`, `-m hashlimit ${PER} i --hashlimit-htable-expire 1000 --hashlimit-upto 1/sec`,
+  `-m hashlimit --hashlimit-upto 1/sec ${PER} j --hashlimit-htable-size 1024 --hashlimit-htable-max 2000 --hashlimit-htable-gcinterval 60000 --hashlimit-htable-expire 4294967`, `-m hashlimit --hashlimit-upto 1/sec ${PER} k --hashlimit-htable-gcinterval 1000 --hashlimit-htable-size 0 --hashlimit-htable-max 0`,
+  `-m hashlimit --hashlimit-upto 4kb/s ${PER} l --hashlimit-htable-expire 15000`, `-m hashlimit --hashlimit-upto 4kb/s --hashlimit-burst 8kb ${PER} l --hashlimit-htable-expire 60000`, `-m hashlimit --hashlimit-upto 4kb/s --hashlimit-burst 8kb ${PER} l --hashlimit-htable-expire 15000`,
+  ...['40/sec', '100/min', '1/hour', '5/day', '1000000/sec', '7/min'].flatMap((rate) => ['', ' --hashlimit-rate-interval 10', ' --hashlimit-rate-interval 1'].map((interval) => `-m hashlimit --hashlimit-upto ${rate} --hashlimit-burst 20 --hashlimit-mode srcip ${PER} m --hashlimit-rate-match${interval}`)),
+  ...['40mb/s', '1b/s', '68719476719b/s', '50000mb/s'].flatMap((rate) => ['', ' --hashlimit-rate-interval 2147483647'].map((interval) => `-m hashlimit --hashlimit-above ${rate} --hashlimit-mode srcip ${PER} n --hashlimit-rate-match${interval}`)),
+  `-m hashlimit --hashlimit-upto 1/min ${PER} o --hashlimit-rate-interval 7`, `-m hashlimit --hashlimit-upto 1/sec ${PER} ${'n'.repeat(254)}`, `-m hashlimit --hashlimit-upto 1/sec ${PER} ${'m'.repeat(300)}`,
+  ...['0', '8', '24', '31'].map((mask) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-mode srcip,dstip --hashlimit-srcmask ${mask} --hashlimit-dstmask 5 ${PER} p`),
+], {
+  ipv4: ['32', '255.255.255.0', '255.255.255.255', '0.0.0.0', '0x18'].map((mask) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-dstmask ${mask} ${PER} q`),
+  ipv6: ['32', '64', '128', 'ffff:ffff::', '::'].map((mask) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-srcmask ${mask} ${PER} q`),
+})
 both('statistic', 'filter', 'FORWARD', [
   ...['0', '1', '0.5', '.25', '0.', '1e-3', '5E-1', '0.33333333349', '0.000244140625', '0.000732421875', '0.001220703125', '0.00000000023', '0.9999999999', '-0'].flatMap((p) => [`-m statistic --mode random --probability ${p}`, `-m statistic --mode random ! --probability ${p}`]),
   ...['1 --packet 0', '5 --packet 2', '5 --packet 4', '0x10 --packet 010', '4294967295 --packet 4294967294'].flatMap((n) => [`-m statistic --mode nth --every ${n}`, `-m statistic --mode nth ! --every ${n}`]),
@@ -144,6 +164,13 @@ const REFUSED: readonly Refused[] = [
   ['-m physdev --physdev-out lo', 'filter', 'OUTPUT'], ['-m physdev --physdev-is-out', 'filter', 'OUTPUT'], ['-m physdev ! --physdev-is-bridged --physdev-out lo', 'filter', 'OUTPUT'],
   ...['x', '""', '0', '0/sec', '1/', '1/secs', '1/week', '10001/sec', '-1', '600001/min'].map((rate) => `-m limit --limit ${rate}`), '-m limit ! --limit 1/sec', '-m limit --limit 1/sec --limit 1/sec', '-m limit --limit-burst 10001', '-m limit --limit-burst 0',
   '-m limit --limit-burst -1', '-m limit --limit-burst x', '-m limit --limit 1/day',
+  '-m hashlimit', `-m hashlimit ${PER} x`, '-m hashlimit --hashlimit-upto 1/sec', `-m hashlimit --hashlimit-upto 1/sec --hashlimit-above 1/sec ${PER} x`, `-m hashlimit --hashlimit-upto 1/sec --hashlimit 1/sec ${PER} x`,
+  ...['x', '""', '0', '0/sec', '1/', '1/week', '1000001/sec', '0b/s', 'b/s', '0kb/s', '60000001/min'].map((rate) => `-m hashlimit --hashlimit-upto ${rate} ${PER} x`), `-m hashlimit --hashlimit-upto 50000mb/s ${PER} x`,
+  ...['0', '-1', 'x', '1000001', '""', '2000000b', '977k'].map((burst) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-burst ${burst} ${PER} x`), `-m hashlimit --hashlimit-upto 4kb/s --hashlimit-burst 4000 ${PER} x`, `-m hashlimit --hashlimit-upto 1b/s --hashlimit-burst 10 ${PER} x`,
+  ...['x', 'srcip,x', 'SRCIP', 'srcip;dstip'].map((mode) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-mode ${mode} ${PER} x`), ...['""', '.', '..', 'a/b'].map((name) => `-m hashlimit --hashlimit-upto 1/sec ${PER} ${name}`),
+  ...['size -1', 'size x', 'max 4294967296', 'gcinterval 0', 'expire 0', 'expire x'].map((option) => `-m hashlimit --hashlimit-upto 1/sec ${PER} x --hashlimit-htable-${option}`), ...['0', '-1', 'x', '""'].map((interval) => `-m hashlimit --hashlimit-upto 1/sec ${PER} x --hashlimit-rate-match --hashlimit-rate-interval ${interval}`),
+  `-m hashlimit --hashlimit-upto 60000000/min ${PER} x --hashlimit-rate-match`, ...['129', '-1', 'x', '""'].flatMap((mask) => [`-m hashlimit --hashlimit-upto 1/sec --hashlimit-srcmask ${mask} ${PER} x`, `-m hashlimit --hashlimit-upto 1/sec --hashlimit-dstmask ${mask} ${PER} x`]),
+  ...['mode srcip', 'burst 5', 'rate-match', 'srcmask 5', 'name x'].map((option) => `-m hashlimit --hashlimit-upto 1/sec ${option === 'name x' ? '' : `${PER} x`} ! --hashlimit-${option}`), `-m hashlimit --hashlimit-upto 1/sec --hashlimit-upto 1/sec ${PER} x`, `-m hashlimit --hashlimit-upto 1/sec ${PER} x ${PER} y`,
   '-m statistic', '-m statistic --mode random', '-m statistic --mode nth', '-m statistic --mode wrong --probability 1', '-m statistic --probability 1', '-m statistic ! --mode random --probability 1', ...['1.1', '-0.1', 'x', '""', '1x', '1e', 'inf'].map((p) => `-m statistic --mode random --probability ${p}`),
   '-m statistic --mode nth --every 5', '-m statistic --mode nth --packet 1', '-m statistic --mode nth --every 5 --packet 5', '-m statistic --mode nth --every 0 --packet 0', '-m statistic --mode nth --every 5 ! --packet 1', '-m statistic --mode nth --probability 0.5', '-m statistic --mode random --every 5 --packet 1',
   '-m statistic --mode random --probability 1 --every 5 --packet 1', '-m statistic --mode nth --every 4294967296 --packet 1', '-m statistic --mode random --probability 1 --probability 1',
@@ -160,12 +187,14 @@ const REFUSED: readonly Refused[] = [
 
 const REFUSED_BY: Readonly<Record<IpFamily, readonly Refused[]>> = {
   ipv4: [
+    ...['33', '255.0.255.0', '::'].map((mask) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-srcmask ${mask} ${PER} x`),
     '-m ttl', '-m ttl --ttl-eq 256', '-m ttl --ttl-eq -1', '-m ttl ! --ttl-lt 1', '-m ttl ! --ttl-gt 1', '-m ttl --ttl-eq 1 --ttl-lt 2', '-m ttl --ttl-lt 1 --ttl-gt 2', '-m ttl --ttl-eq 1 --ttl 1', '-m ttl --ttl-gt', '-m ttl --ttl-eq 1:2',
     '-m hl --hl-eq 1', '-m iprange --src-range 1.2.3.256', '-m iprange --src-range 1.2.3.4.5', '-m iprange --src-range 1.2.3.4-', '-m iprange --src-range 1.2.3.4-1.2.3.5-1.2.3.6', '-m iprange --src-range ::1', '-m iprange --src-range 1.1.1.1 --src-range 1.1.1.1', '-m iprange --src-range 1.1.1.1/8',
     '-m icmp', '-p icmp -m icmp', '-m icmp --icmp-type 1', '! -p icmp -m icmp --icmp-type 1', '-p tcp -m icmp --icmp-type 1', ...['""', 'p', 'echo-re', 'network-un', 't', '256', '3/256', '3/', '3/x', '3/1/2', '3/1:2:3', '1:2', '3x', 'echo-replyy', 'destination-unreachable/network-unreachable', 'ping/0', '-1', '3:', '3/1:']
       .map((type) => `-p icmp -m icmp --icmp-type ${type}`), '-p icmp -m icmp --icmp-type 1 --icmp-type 2', '-p icmp -m icmp6 --icmpv6-type 1',
   ],
   ipv6: [
+    ...['ffff::ffff', '255.255.255.0'].map((mask) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-srcmask ${mask} ${PER} x`),
     '-m hl', '-m hl --hl-eq 256', '-m hl --hl-gt 42 --hl-eq 42', '-m hl ! --hl-lt 1', '-m hl --hl-gt', '-m ttl --ttl-eq 1', '-m iprange --src-range 1.2.3.4', '-m iprange --src-range ::1-1.2.3.4', '-m iprange --src-range ::1-', '-m iprange --src-range ::g',
     '-p ipv6-icmp -m icmp6', '-m icmp6 --icmpv6-type 1', '! -p icmpv6 -m icmp6 --icmpv6-type 1', ...['any', '""', 'neighbo', 'p', '256', '1/256', '1:2', '1/'].map((type) => `-p icmpv6 -m icmp6 --icmpv6-type ${type}`),
     '-p ipv6-icmp -m icmp6 --icmpv6-type no-route --icmpv6-type packet-too-big',

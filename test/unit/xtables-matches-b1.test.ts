@@ -86,12 +86,54 @@ t.test('set: one without a name is a number', async (t) => {
   t.match(decodeRule({ bytes }, env).matches, [{ match: { set: 7, directions: ['dst'] } }])
 })
 
+t.test('hashlimit: the structs of three revisions', async (t) => {
+  const text = '-m hashlimit --hashlimit-above 10/sec --hashlimit-burst 7 --hashlimit-mode srcip,dstport --hashlimit-name ab --hashlimit-htable-size 2 --hashlimit-htable-max 3 --hashlimit-htable-gcinterval 4 --hashlimit-htable-expire 5 --hashlimit-srcmask 24'
+  const numbers = '02000000' + '03000000' + '04000000' + '05000000'
+  const structs: Record<number, string> = {
+    // 255 bytes of name, rate and burst of 64 bits, mode, the hash table's numbers, the interval (revision 3), two masks, the kernel's own.
+    3: '6162' + '00'.repeat(254) + 'a086010000000000' + '0700000000000000' + '16000000' + numbers + '00000000' + '1820' + '00'.repeat(6 + 8),
+    2: '6162' + '00'.repeat(254) + 'a086010000000000' + '0700000000000000' + '16000000' + numbers + '1820' + '00'.repeat(2 + 8),
+    // 16 bytes of name, mode, rate and burst of 32 bits.
+    1: '6162' + '00'.repeat(14) + '16000000' + 'e8030000' + '07000000' + numbers + '1820' + '00'.repeat(2 + 8),
+  }
+  for (const revision of [3, 2, 1]) {
+    const env = environment('ipv4', only(revision))
+    roundTrip(t, text, text, env)
+    t.equal(Buffer.from(structOf(parseRule(words(text), env).rules[0]!, 'ipv4')).toString('hex'), structs[revision], `revision ${revision}`)
+    roundTrip(t, '-m hashlimit --hashlimit-upto 4kb/s --hashlimit-burst 400kb --hashlimit-name x', '-m hashlimit --hashlimit-upto 4kb/s --hashlimit-burst 400kb --hashlimit-name x', env)
+  }
+  const [r1, r2] = [environment('ipv4', only(1)), environment('ipv4', only(2))]
+  for (const rule of ['--hashlimit-upto 10001/sec', '--hashlimit-upto 4096mb/s', '--hashlimit-upto 1/sec --hashlimit-burst 10001', '--hashlimit-upto 1/sec --hashlimit-burst 10k']) {
+    t.throws(() => parseRule(words(`-m hashlimit --hashlimit-name x ${rule}`), r1), { code: 'NFKIT_BAD_RULE' }, `revision 1: ${rule}`)
+    parseRule(words(`-m hashlimit --hashlimit-name x ${rule}`), r2)
+  }
+  for (const option of ['--hashlimit-rate-match', '--hashlimit-rate-interval 1']) t.throws(() => parseRule(words(`-m hashlimit --hashlimit-upto 1/sec --hashlimit-name x ${option}`), r2), { code: 'NFKIT_BAD_RULE' })
+  // What is too long is cut, by revision.
+  t.match(decodeRule(parseRule(words('-m hashlimit --hashlimit-upto 1/sec --hashlimit-name abcdefghijklmnopq'), r1).rules[0]!, r1).matches, [{ tableName: 'abcdefghijklmno' }])
+})
+
+t.test('hashlimit: numbers that no text says', async (t) => {
+  const env = environment('ipv4')
+  const keep = (rest: object) => {
+    const matches = [{ name: 'hashlimit', burst: 5, tableName: 'x', ...rest }] as NonNullable<Rule['matches']>
+    t.same(decodeRule(encodeRule({ matches }, env), env).matches, matches, JSON.stringify(rest))
+  }
+  keep({ upto: { period: 999999 } })
+  keep({ above: { period: '18446744073709551615' }, tableExpire: 7 })
+  keep({ upto: { period: 999999 }, rateMatch: true, rateInterval: 60 })
+  t.same(decodeRule(encodeRule({ matches: [{ name: 'hashlimit', upto: { cost: 0xfffffffe }, tableName: 'x' }] }, env), env).matches, [{ name: 'hashlimit', upto: { cost: 0xfffffffe }, tableName: 'x' }])
+  const { bytes } = encodeRule({ matches: [{ name: 'hashlimit', upto: { cost: 0xffffffff }, tableName: 'x' }] }, env)
+  t.equal(printRule({ bytes }, env), ' -m hashlimit --hashlimit-upto 0b/s --hashlimit-name x')
+})
+
 t.test('refused here, though iptables takes it', async (t) => {
   for (const rule of [
     '-m physdev --physdev-in ""', '-m physdev --physdev-out ""',
     // No day at all, or only after what iptables cuts off: the text could not be read again.
     '-m time --monthdays 0', '-m time --monthdays ""', '-m time --monthdays 100', '-m time --monthdays 1,,2', '-m time --weekdays ""', '-m time --weekdays 8', '-m time ! --weekdays 1,2,3,4,5,6,7',
     '-m recent --set --rsource --rdest', '-m time --localtz --kerneltz', '-m statistic --mode random --probability nan', '-m limit --limit 10x/sec',
+    // Another number than the one that was written.
+    ...['--hashlimit-upto 1gb', '--hashlimit-upto 10x/sec', '--hashlimit-upto 70000mb/s', '--hashlimit-upto 1kb/s --hashlimit-burst 5xyz', '--hashlimit-upto 1mb/s --hashlimit-burst 4096mb', '--hashlimit-upto 1/sec --hashlimit-rate-match --hashlimit-rate-interval 5s'].map((rule) => `-m hashlimit --hashlimit-name x ${rule}`),
   ]) {
     t.throws(() => parseRule(words(rule), environment('ipv4')), { code: 'NFKIT_BAD_RULE' }, rule)
   }
@@ -146,6 +188,13 @@ t.test('typed values: what is refused', async (t) => {
       .map(([type, error]) => [{ protocol: 'icmp', matches: [{ name: 'icmp', type }] }, error] as [Rule, ErrorConstructor]),
     [{ protocol: 'icmpv6', matches: [{ name: 'icmp6', type: 'any' as never }] }, RangeError, 'ipv6'],
     ...([['x', TypeError], ['1/week', TypeError], ['10001/sec', { code: 'NFKIT_BAD_RULE' }], [0, RangeError], [1.5, TypeError], [null, TypeError]] as [never, ErrorConstructor][]).map(([rate, error]) => [{ matches: [{ name: 'limit', rate }] }, error] as [Rule, ErrorConstructor]),
+    [{ matches: [{ name: 'hashlimit', tableName: 'x' }] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'hashlimit', upto: '1/sec' } as never] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'hashlimit', upto: '1/sec', above: '1/sec', tableName: 'x' }] }, { code: 'NFKIT_BAD_RULE' }],
+    ...([[{ upto: '1/week' }, TypeError], [{ upto: 5 }, TypeError], [{ upto: {} }, TypeError], [{ above: { period: 0 } }, RangeError], [{ above: { cost: 'x' } }, TypeError], [{ upto: { period: -1 } }, RangeError]] as [never, ErrorConstructor][])
+      .map(([rate, error]) => [{ matches: [{ name: 'hashlimit', tableName: 'x', ...rate as object }] }, error] as [Rule, ErrorConstructor]),
+    ...([[{ burst: 0 }, RangeError], [{ burst: 1000001 }, { code: 'NFKIT_BAD_RULE' }], [{ burst: 'x' }, TypeError], [{ mode: ['src'] }, RangeError], [{ mode: 'srcip' }, TypeError], [{ sourceMask: 33 }, RangeError], [{ destinationMask: '24' }, TypeError], [{ tableName: 'a/b' }, RangeError], [{ tableName: 'x'.repeat(255) }, RangeError],
+      [{ tableGcInterval: 0 }, RangeError], [{ tableExpire: 0 }, RangeError], [{ tableSize: -1 }, RangeError], [{ rateInterval: 0 }, RangeError], [{ rateMatch: 1 }, TypeError]] as [never, ErrorConstructor][])
+      .map(([rest, error]) => [{ matches: [{ name: 'hashlimit', tableName: 'x', upto: '1/sec', ...rest as object }] }, error] as [Rule, ErrorConstructor]),
+    [{ matches: [{ name: 'hashlimit', upto: '4kb/s', burst: 5, tableName: 'x' }] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'hashlimit', upto: { period: 2 ** 33 }, rateMatch: true, tableName: 'x' }] }, { code: 'NFKIT_BAD_RULE' }],
     [{ matches: [{ name: 'set' } as never] }, { code: 'NFKIT_BAD_RULE' }],
     ...([[{ set: 'bar', directions: ['src'] }, RangeError], [{ set: 'foo', directions: [] }, RangeError], [{ set: 'foo', directions: ['in'] }, RangeError], [{ set: 'foo' }, TypeError], [{ set: 65535, directions: ['src'] }, RangeError], [{ set: null, directions: ['src'] }, TypeError], ['foo', TypeError]] as [never, ErrorConstructor][])
       .map(([match, error]) => [{ matches: [{ name: 'set', match }] }, error] as [Rule, ErrorConstructor]),
@@ -178,6 +227,8 @@ t.test('typed values: what is kept', async (t) => {
   keep([{ name: 'ttl', less: 5 }, { name: 'ttl', equal: { not: 0 } }, { name: 'iprange', source: ['1.1.1.1', '1.1.1.2'], destination: { not: ['9.9.9.9', '0.0.0.0'] } }])
   keep([{ name: 'owner', socketExists: { not: true }, uid: { not: 5 }, gid: [1, 2], supplementaryGroups: true }])
   keep([{ name: 'physdev', isIn: { not: true }, in: 'eth+', isOut: true, out: { not: 'eth0' }, isBridged: true }])
+  keep([{ name: 'hashlimit', above: '10/min', burst: 3, mode: ['srcip', 'dstport'], sourceMask: 24, destinationMask: 0, tableName: 'x', tableSize: 1, tableMax: 2, tableGcInterval: 3, tableExpire: 4 }])
+  keep([{ name: 'hashlimit', upto: '4kb/s', burst: 8192, tableName: 'x' }, { name: 'hashlimit', upto: '40/sec', burst: 5, tableName: 'y', rateMatch: true, rateInterval: 60 }])
   keep([{ name: 'set', match: { not: { set: 'foo', directions: ['src', 'dst'] } }, returnNomatch: true, updateCounters: false, updateSubcounters: false, packetsEqual: { not: '18446744073709551615' }, bytesLess: 5 }])
   keep([{ name: 'limit', rate: '7/sec', burst: 3 }, { name: 'limit', rate: '1000/day', burst: 5 }, { name: 'statistic', mode: 'random', probability: { not: 0.25 } }, { name: 'statistic', mode: 'nth', every: { not: 0xffffffff }, packet: 1 }])
   keep([{ name: 'string', pattern: 'a "b" \\', algorithm: 'bm', to: 9 }, { name: 'string', pattern: { not: { hex: '00ff' } }, algorithm: 'fsm', from: 9, ignoreCase: true }])
@@ -189,7 +240,7 @@ t.test('typed values: what is kept', async (t) => {
 const ALL: readonly (readonly [name: string, revision: number, size: number, protocol?: number])[] = [
   ['ttl', 0, 2], ['hl', 0, 2], ['tcpmss', 0, 6, 6], ['tos', 1, 3], ['iprange', 1, 68], ['owner', 1, 20], ['physdev', 0, 66], ['icmp', 0, 4, 1], ['icmp6', 0, 4, 58],
   ['limit', 0, 40], ['statistic', 0, 24], ['string', 1, 160], ['recent', 1, 228], ['recent', 0, 212], ['time', 0, 24],
-  ['set', 4, 48], ['set', 3, 48], ['set', 2, 4], ['set', 1, 4],
+  ['hashlimit', 3, 312], ['hashlimit', 2, 304], ['hashlimit', 1, 56], ['set', 4, 48], ['set', 3, 48], ['set', 2, 4], ['set', 1, 4],
 ]
 
 t.test('any bytes are read', async (t) => {

@@ -27,6 +27,22 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/mdb.js')).mdb,
   },
   {
+    name: 'rules', summary: 'the rules of the iptables tables',
+    load: async () => (await import('./commands/rules.js')).rulesCommand,
+  },
+  {
+    name: 'save', summary: 'the iptables tables as text',
+    load: async () => (await import('./commands/save.js')).saveCommand,
+  },
+  {
+    name: 'restore', summary: 'the iptables tables from text',
+    load: async () => (await import('./commands/restore.js')).restoreCommand,
+  },
+  {
+    name: 'netfilter', summary: 'why rules may not do what is expected',
+    load: async () => (await import('./commands/netfilter.js')).netfilter,
+  },
+  {
     name: 'module', summary: 'the kernel module: is it there, build it, load it',
     load: async () => (await import('./commands/module.js')).module,
   },

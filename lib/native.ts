@@ -5,8 +5,8 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { NfkitError } from './errors.js'
+import { packageRoot } from './package-root.js'
 
 /** What `watch` does with a descriptor: see {@link RawDescriptor.watch}. */
 export const WatchMode = { readiness: 0, drop: 1, pause: 2 } as const
@@ -76,12 +76,11 @@ interface Addon {
 
 function load(): Addon {
   const require = createRequire(import.meta.url)
-  const root = fileURLToPath(new URL('../..', import.meta.url))
   try {
-    return require('node-gyp-build')(root) as Addon
+    return require('node-gyp-build')(packageRoot) as Addon
   } catch (cause) {
     const { platform, arch } = process
-    throw new NfkitError('NFKIT_ADDON_MISSING', `the native addon cannot be loaded for ${platform} ${arch}`, { cause, hint: howToLoad(cause, root) })
+    throw new NfkitError('NFKIT_ADDON_MISSING', `the native addon cannot be loaded for ${platform} ${arch}`, { cause, hint: howToLoad(cause, packageRoot) })
   }
 }
 

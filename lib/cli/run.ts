@@ -2,6 +2,8 @@
 // From a command line to an exit status: 0 done, 1 failed, 2 wrong usage.
 
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { packageRoot } from '../package-root.js'
 import type { Action, Command } from './action.js'
 import { messageOf } from './failure.js'
 import { actionHelp, commandHelp, mainHelp, usageLine } from './help.js'
@@ -93,5 +95,5 @@ function usageOf(entry: CommandEntry | undefined, command: Command | undefined, 
 }
 
 function version(): string {
-  return (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version
+  return (JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version
 }

@@ -6,12 +6,12 @@ import { cp, mkdir, rename, rm } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { NfkitError } from '../errors.js'
+import { packageRoot } from '../package-root.js'
 import { findProgram, kernelRelease, type ModuleObstacle, readText } from './running-kernel.js'
 
 /** The module's sources: `kmod/` of the package, beside `dist/`. */
-export const PACKAGED_SOURCES = fileURLToPath(new URL('../../../kmod', import.meta.url))
+export const PACKAGED_SOURCES = join(packageRoot, 'kmod')
 
 /** What a build takes from where. */
 export interface BuildPlan {

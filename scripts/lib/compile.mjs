@@ -2,6 +2,7 @@
 /** TypeScript into dist/. */
 import { rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { bundle } from './bundle.mjs'
 import { exists, projectRoot, run } from './debian-packages.mjs'
 import { filesBelow, fingerprint, installedVersion, isStamped, writeStamp } from './fingerprint.mjs'
 
@@ -13,8 +14,8 @@ const buildInfo = join(dist, '.tsbuildinfo')
 /** What dist/ is made from, as one line. */
 export async function sourcesFingerprint () {
   const files = (await Promise.all(SOURCES.map((name) => filesBelow(join(projectRoot, name), /\.ts$/)))).flat()
-  const versions = await Promise.all(['typescript', '@types/node', 'tap', 'fast-check'].map(installedVersion))
-  return { files, value: await fingerprint([join(projectRoot, 'tsconfig.json'), ...files], versions) }
+  const versions = await Promise.all(['typescript', 'esbuild', '@types/node', 'tap', 'fast-check'].map(installedVersion))
+  return { files, value: await fingerprint([join(projectRoot, 'tsconfig.json'), join(projectRoot, 'scripts', 'lib', 'bundle.mjs'), ...files], versions) }
 }
 
 /** Whether dist/ is what the sources say. */
@@ -35,6 +36,7 @@ export async function ensureCompiled (log) {
   await removeOrphans(files)
   const tsc = join(projectRoot, 'node_modules', 'typescript', 'bin', 'tsc')
   const result = await run(process.execPath, [tsc, '-p', '.'], { cwd: projectRoot })
+  await bundle()
   if (result.code !== 0) return (result.stdout + result.stderr).trim()
   await writeStamp(stamp, value)
   return null
@@ -47,7 +49,7 @@ export async function ensureCompiled (log) {
  */
 async function removeOrphans (sources) {
   const bases = new Set(sources.map((file) => relative(projectRoot, file).replace(/\.ts$/, '')))
-  const outputs = await filesBelow(dist, /\.(js|d\.ts|js\.map|d\.ts\.map)$/)
+  const outputs = (await Promise.all(SOURCES.map((name) => filesBelow(join(dist, name), /\.(js|d\.ts|js\.map|d\.ts\.map)$/)))).flat()
   for (const file of outputs) {
     if (!bases.has(relative(dist, file).replace(/(\.d)?\.(js|ts)(\.map)?$/, ''))) await rm(file)
   }

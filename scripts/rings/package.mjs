@@ -78,18 +78,21 @@ export async function run ({ report, log }) {
     await checks.group('its content', async (check) => {
       const files = (await runOrThrow('tar', ['-tzf', tarball])).trim().split('\n').map((path) => path.replace(/^package\//, ''))
       for (const file of [
-        'package.json', 'LICENSE', 'README.md', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/lab/index.js', 'dist/lib/lab/index.d.ts',
-        'dist/lib/cli/main.js', `prebuilds/${nativePlatform}/nfkit.glibc.node`,
+        'package.json', 'LICENSE', 'README.md', 'dist/bundle/index.js', 'dist/lib/index.d.ts', 'dist/bundle/lab/index.js', 'dist/lib/lab/index.d.ts',
+        'dist/bundle/cli/main.js', `prebuilds/${nativePlatform}/nfkit.glibc.node`,
       ]) await check(`has ${file}`, () => { expect(files.includes(file), true) })
       if ((await readdir(join(projectRoot, 'kmod')).catch(() => [])).length > 0) {
         await check('has the sources of the module', () => { expect(files.some((file) => /^kmod\/.*\.c$/.test(file)), true) })
       }
       await check('and nothing that is not for users', () => {
-        expect(files.filter((file) => !/^(dist\/lib\/|prebuilds\/|kmod\/|docs\/[^/]+\.md$|package\.json$|LICENSE$|README\.md$)/.test(file)), [])
+        expect(files.filter((file) => !/^(dist\/bundle\/|dist\/lib\/.*\.d\.ts$|prebuilds\/|kmod\/|docs\/[^/]+\.md$|package\.json$|LICENSE$|README\.md$)/.test(file)), [])
         expect(files.filter((file) => /\.gyp$|\.test\.|\.ko$|\.o$|tsbuildinfo/.test(file)), [])
       })
-      await check('every module has its types', () => {
-        expect(files.filter((file) => /^dist\/.*\.js$/.test(file) && !files.includes(file.replace(/\.js$/, '.d.ts'))), [])
+      await check('what users import is there with its types', async () => {
+        /** @type {{ exports: Record<string, { types: string, default: string } | string> }} */
+        const { exports } = JSON.parse(await readFile(join(projectRoot, 'package.json'), 'utf8'))
+        const paths = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [entry] : Object.values(entry)))
+        expect(paths.map((path) => path.replace('./', '')).filter((path) => !files.includes(path)), [])
       })
     })
 

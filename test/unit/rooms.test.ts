@@ -8,7 +8,7 @@ import t from 'tap'
 
 /** The rooms of lib/ from the ground up; a room may import those above it in this list and nothing below or beside. */
 const FLOORS = [
-  ['errno'], ['errors'], ['wire'], ['native'], ['events', 'netns'], ['netlink', 'sockopt'], ['net'], ['bridge', 'netfilter', 'queue'],
+  ['errno', 'package-root'], ['errors'], ['wire'], ['native'], ['events', 'netns'], ['netlink', 'sockopt'], ['net'], ['bridge', 'netfilter', 'queue'],
   ['clone'], ['mirror'], ['lab'], ['cli'],
 ]
 const SOURCES = ['.ci', 'bench', 'demo', 'docs', 'kmod', 'lib', 'scripts', 'src', 'test']

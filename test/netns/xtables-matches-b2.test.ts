@@ -2,13 +2,11 @@
 
 import t from 'tap'
 import { Netns } from '../../lib/index.js'
-import { addon, check, checkDescriptor } from '../../lib/native.js'
 import '../../lib/wire/xtables/extensions/index.js'
-import { inputOf } from '../../lib/wire/bytes.js'
 import type { IpFamily } from '../../lib/wire/ip.js'
 import type { Hook } from '../../lib/wire/xtables/extension.js'
 import { parseRule } from '../../lib/wire/xtables/parse.js'
-import { judge, systemNames, wordsOf } from '../support/xtables.js'
+import { addAccounting, judge, systemNames, wordsOf } from '../support/xtables.js'
 import { tryRun } from '../support/outside.js'
 
 // What iptables 1.8.9 gets wrong and 1.8.11 right, and what kernels lack that do the tests (ipvs), is in
@@ -112,28 +110,6 @@ rules('u32', both, 'filter', 'FORWARD', [
   `${ten((i) => `${i}${ten((j) => `&${j}`, '').slice(2)}=${ten((j) => `${j}:20`, ',')}`, '&&')}`,
 ].flatMap((tests) => [`-m u32 --u32 "${tests}"`, `-m u32 ! --u32 "${tests}"`]))
 
-/** Adds an object of nfacct by a message of its own: NFNL_MSG_ACCT_NEW with NFACCT_NAME (include/uapi/linux/netfilter/nfnetlink_acct.h). */
-function addAccounting(netns: Netns, name: string): void {
-  const NETLINK_NETFILTER = 12
-  const socket = checkDescriptor(addon.socket(16, 3, NETLINK_NETFILTER, netns.fd), 'socket')
-  try {
-    const message = new Uint8Array(20 + 4 + ((name.length + 4) & ~3))
-    const { view } = inputOf(message)
-    view.setUint32(0, message.length, true)
-    view.setUint16(4, 7 << 8, true)
-    view.setUint16(6, 0x405, true)
-    view.setUint16(20, 4 + name.length + 1, true)
-    view.setUint16(22, 1, true)
-    message.set(new TextEncoder().encode(name), 24)
-    check(socket.send(message, 0), 'sendmsg')
-    const answer = new Uint8Array(256)
-    check(socket.receive(answer, 0, 0), 'recvmsg')
-    check(inputOf(answer).view.getInt32(16, true), 'NFNL_MSG_ACCT_NEW')
-  } finally {
-    socket.close()
-  }
-}
-
 /** Refused by iptables and here; `chain` is FORWARD of filter unless told. */
 type Refused = string | readonly [rule: string, table: string, chain: string]
 
@@ -154,7 +130,7 @@ const REFUSED: readonly Refused[] = [
   '-p sctp -m sctp --chunk-types', '-p sctp -m sctp --chunk-types any', '-p sctp -m sctp --chunk-types any -j ACCEPT', '-p sctp -m sctp --chunk-types some DATA', '-p sctp -m sctp --chunk-types any DATE', '-p sctp -m sctp --chunk-types any NONE,DATA', '-p sctp -m sctp --chunk-types any 0',
   '-p sctp -m sctp --chunk-types any DATA:X', '-p sctp -m sctp --chunk-types any INIT:T', '-p sctp -m sctp --chunk-types any DATA --chunk-types any INIT', '-p sctp -m sctp --chunk-types all !DATA',
   ...['filter FORWARD', 'filter OUTPUT', 'mangle POSTROUTING'].map((where) => ['-m socket', ...where.split(' ')] as unknown as Refused), ...['! --transparent', '--transparent --transparent', '--nosuch', '--nowildcard 1'].map((rest) => [`-m socket ${rest}`, 'mangle', 'PREROUTING'] as const),
-  '-m u32', '-m u32 --u32 0=0 --u32 1=1', ...['', ' ', '0', '0=', '=0', '0&=1', '0&&1=1', '0<1=1', '0>1=1', '0#1=1', '0 1=1', '0=1&2=2', '0=&&1=1', '0=1 2', '0=1&&', '0=1,', '0=1:', '0=x', '0=1,,2', '4294967296=1', '-1=0', '0=4294967296', '08=1', '0x=1', '0=1:2:3', `0=${ten(String, ',')},11`,
+  '-m u32', '-m u32 --u32 0=0 --u32 1=1', ...['', ' ', '0', '0=', '=0', '0&=1', '0&&1=1', '0<1=1', '0>1=1', '0#1=1', '0 1=1', '0=1&2=2', '0=&&1=1', '0=1 2', '0=1&&', '0=1,', '0=1:', '0=x', '0=1,,2', '4294967296=1', '-1=0', '0=4294967296', '08=1', '0x=1', '0=1:2:3', '0>>+=1', `0=${ten(String, ',')},11`,
     `${ten((i) => `${i}=1`, '&&')}&&11=1`, `0${ten((i) => `&${i}`, '')}=1`].map((tests) => `-m u32 --u32 "${tests}"`),
 ]
 

@@ -194,11 +194,11 @@ target('SYNPROXY', BOTH, 'filter', 'FORWARD', [
 target('TCPOPTSTRIP', BOTH, 'mangle', 'FORWARD', [
   '-p tcp -j TCPOPTSTRIP', '-p tcp -j TCPOPTSTRIP --strip-options 2,3,4,5,6,7', '-p tcp -j TCPOPTSTRIP --strip-options md5,wscale,mss,sack-permitted,sack,timestamp', '-p tcp -j TCPOPTSTRIP --strip-options 255,31,32,63,64',
 ], ['-j TCPOPTSTRIP', '-p tcp -j TCPOPTSTRIP --strip-options 0', '-p tcp -j TCPOPTSTRIP --strip-options 1', '-p tcp -j TCPOPTSTRIP --strip-options 1,2', '-p tcp -j TCPOPTSTRIP --strip-options 2,2', '-p tcp -j TCPOPTSTRIP --strip-options 256', '-p tcp -j TCPOPTSTRIP --strip-options x'])
-target('TEE', ['ipv4'], 'mangle', 'PREROUTING', ['-j TEE --gateway 10.0.0.1', '-j TEE --gateway 10.1 --oif eth0', '-j TEE --gateway 10.0.0.1 --oif abcdefghijklmnopqrst'], ['-j TEE', '-j TEE --oif eth0', '-j TEE --gateway ::1', '-j TEE --gateway 1.2.3.4/24'])
-target('TEE', ['ipv6'], 'mangle', 'PREROUTING', ['-j TEE --gateway fe80::1 --oif eth0', '-j TEE --gateway 2001:db8::1'], ['-j TEE', '-j TEE --gateway 1.2.3.4'])
+target('TEE', ['ipv4'], 'mangle', 'PREROUTING', ['-j TEE --gateway 10.0.0.1', '-j TEE --gateway 10.1 --oif eth0', '-j TEE --gateway 10.0.0.1 --oif abcdefghijklmnopqrst'], ['-j TEE', '-j TEE --oif eth0', '-j TEE --gateway 0.0.0.0', '-j TEE --gateway ::1', '-j TEE --gateway 1.2.3.4/24'])
+target('TEE', ['ipv6'], 'mangle', 'PREROUTING', ['-j TEE --gateway fe80::1 --oif eth0', '-j TEE --gateway 2001:db8::1'], ['-j TEE', '-j TEE --gateway ::', '-j TEE --gateway 1.2.3.4'])
 target('TPROXY', ['ipv4'], 'mangle', 'PREROUTING', [
-  '-p tcp -j TPROXY --on-port 12345 --on-ip 10.0.0.1 --tproxy-mark 0x23/0xff', '-p udp -j TPROXY --on-port 0', '-p tcp -j TPROXY --on-port 80 --tproxy-mark 5',
-], ['-p tcp -j TPROXY', '-j TPROXY --on-port 80', '-p icmp -j TPROXY --on-port 80', '-p tcp -j TPROXY --on-port 80 --on-ip ::1', '! -p tcp -j TPROXY --on-port 80'])
+  '-p tcp -j TPROXY --on-port 12345 --on-ip 10.0.0.1 --tproxy-mark 0x23/0xff', '-p udp -j TPROXY --on-port 0', '-p tcp -j TPROXY --on-port 80 --tproxy-mark 5', '-p tcp -j TPROXY --on-port 010', '-p udp -j TPROXY --on-port ssh',
+], ['-p tcp -j TPROXY', '-j TPROXY --on-port 80', '-p tcp -j TPROXY --on-port 0x10', '-p icmp -j TPROXY --on-port 80', '-p tcp -j TPROXY --on-port 80 --on-ip ::1', '! -p tcp -j TPROXY --on-port 80'])
 target('TPROXY', ['ipv6'], 'mangle', 'PREROUTING', ['-p tcp -j TPROXY --on-port 12345 --on-ip 2001:db8::1 --tproxy-mark 0x23/0xff', '-p udp -j TPROXY --on-port 80'], ['-p tcp -j TPROXY', '-p tcp -j TPROXY --on-port 80 --on-ip 1.2.3.4'])
 target('TPROXY in OUTPUT', BOTH, 'mangle', 'OUTPUT', [], ['-p tcp -j TPROXY --on-port 80'])
 

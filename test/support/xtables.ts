@@ -7,11 +7,11 @@ import type { Netns } from '../../lib/index.js'
 import { addon, check, checkDescriptor } from '../../lib/native.js'
 import { inputOf } from '../../lib/wire/bytes.js'
 import type { IpFamily } from '../../lib/wire/ip.js'
-import { entryAt, entryLayouts, type EntrySpan, extensionAt } from '../../lib/wire/xtables/entry.js'
+import { entryAt, entryLayouts, extensionAt } from '../../lib/wire/xtables/entry.js'
 import { parseRule } from '../../lib/wire/xtables/parse.js'
 import type { Resolver } from '../../lib/wire/xtables/payload.js'
 import { decodeTableInfo, type HookName, HOOKS, type TableInfo } from '../../lib/wire/xtables/table.js'
-import { decodeRule, encodeRule, printRule, type RuleEnvironment, sameRule } from '../../lib/wire/xtables/rule.js'
+import { decodeRule, encodeRule, printRule, type Rule, type RuleEnvironment, sameRule } from '../../lib/wire/xtables/rule.js'
 import { feed, run } from './outside.js'
 
 /** Names from this machine's own files, as the C library reads them. */
@@ -62,45 +62,84 @@ export function readTable(netns: Netns, family: IpFamily, table: string): { blob
   }
 }
 
+/** Adds an object of nfacct by a message of its own: NFNL_MSG_ACCT_NEW with NFACCT_NAME (include/uapi/linux/netfilter/nfnetlink_acct.h). */
+export function addAccounting(netns: Netns, name: string): void {
+  const NETLINK_NETFILTER = 12
+  const socket = checkDescriptor(addon.socket(16, 3, NETLINK_NETFILTER, netns.fd), 'socket')
+  try {
+    const message = new Uint8Array(20 + 4 + ((name.length + 4) & ~3))
+    const { view } = inputOf(message)
+    view.setUint32(0, message.length, true)
+    view.setUint16(4, 7 << 8, true)
+    view.setUint16(6, 0x405, true)
+    view.setUint16(20, 4 + name.length + 1, true)
+    view.setUint16(22, 1, true)
+    message.set(new TextEncoder().encode(name), 24)
+    check(socket.send(message, 0), 'sendmsg')
+    const answer = new Uint8Array(256)
+    check(socket.receive(answer, 0, 0), 'recvmsg')
+    check(inputOf(answer).view.getInt32(16, true), 'NFNL_MSG_ACCT_NEW')
+  } finally {
+    socket.close()
+  }
+}
+
 /** Splits a rule's text into words as iptables-restore does. */
 export function wordsOf(text: string): string[] {
   return [...text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map((match) => match[2] ?? match[1]!.replace(/\\(.)/g, '$1'))
 }
 
+/** One rule on the four paths, beside what iptables-legacy makes of it. */
+export interface Judged {
+  readonly rule: string
+  /** Bytes in hexadecimal; the same when all that differs does not count. */
+  readonly mine: string
+  readonly theirs: string
+  readonly printed: string
+  readonly theirPrint: string | undefined
+  readonly value: Rule
+  /** The bytes that the value makes. */
+  readonly again: string
+}
+
 /**
- * Gives rules to iptables-legacy-restore, reads back what it sent and what it prints, and holds the four paths against it:
- * text to bytes, bytes to text, bytes to value, value to bytes.
+ * Gives rules to iptables-legacy-restore, reads back what it sent and what it prints, and takes the four paths beside it: text to
+ * bytes, bytes to text, bytes to value, value to bytes. Throws when iptables refuses one.
  */
-export function judge(t: Test, netns: Netns, family: IpFamily, table: string, chain: HookName, rules: readonly string[], resolver = systemNames): void {
+export function judgeRules(netns: Netns, family: IpFamily, table: string, chain: HookName, rules: readonly string[], resolver = systemNames): Judged[] {
   const six = family === 'ipv6' ? 'ip6' : 'ip'
   feed(netns, [`*${table}`, `-F ${chain}`, ...rules.map((rule) => `-A ${chain} ${rule}`), 'COMMIT', ''].join('\n'), `${six}tables-legacy-restore`, '-n')
-  const printed = run(netns, `${six}tables-legacy-save`, '-t', table).split('\n').filter((line) => line.startsWith(`-A ${chain}`))
+  const lines = run(netns, `${six}tables-legacy-save`, '-t', table).split('\n')
+  const printed = lines.filter((line) => line.startsWith(`-A ${chain}`))
   const layout = entryLayouts[family]
   const { blob, info } = readTable(netns, family, table)
   const input = inputOf(blob)
-  const chains = run(netns, `${six}tables-legacy-save`, '-t', table).split('\n').filter((line) => line.startsWith(':')).map((line) => line.slice(1).split(' ')[0]!)
+  const chains = lines.filter((line) => line.startsWith(':')).map((line) => line.slice(1).split(' ')[0]!)
   const environment: RuleEnvironment = { family, table, chain, resolver, isChain: (name) => chains.includes(name) }
-  const entries: EntrySpan[] = []
-  for (let at = info.hookEntries[HOOKS.indexOf(chain)]!; entries.length < rules.length;) {
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+  let at = info.hookEntries[HOOKS.indexOf(chain)]!
+  return rules.map((rule, i) => {
     const entry = entryAt(layout, input, at, blob.length)
-    entries.push(entry)
     at = entry.end
-  }
-  const ours = rules.map((rule) => parseRule(wordsOf(rule), environment).rules[0]!)
-  rules.forEach((rule, i) => {
-    const entry = entries[i]!
     const theirs = blob.slice(entry.start, entry.end)
     theirs.fill(0, layout.comefrom, layout.comefrom + 4)
     const target = extensionAt(input, entry.target, entry.end)
     // A rule without target, and a jump, hold an offset of their table.
     if (target.name === '' && input.view.getInt32(target.start, true) >= 0) theirs.fill(0, target.start - entry.start, target.start - entry.start + 4)
-    const mine = ours[i]!
-    const exact = Buffer.from(theirs).equals(mine.bytes)
-    if (!exact && !sameRule({ bytes: theirs, chain: mine.chain }, mine, family)) {
-      t.equal(Buffer.from(mine.bytes).toString('hex'), Buffer.from(theirs).toString('hex'), `${rule}: bytes`)
-    } else t.pass(`${rule}: bytes`)
-    t.equal(`-A ${chain}${printRule(mine, environment)}`, printed[i], `${rule}: text`)
+    const mine = parseRule(wordsOf(rule), environment).rules[0]!
     const value = decodeRule(mine, environment)
-    t.equal(Buffer.from(encodeRule(value, environment).bytes).toString('hex'), Buffer.from(mine.bytes).toString('hex'), `${rule}: value ${JSON.stringify(value)}`)
+    return {
+      rule, mine: hex(mine.bytes), theirs: sameRule({ bytes: theirs, chain: mine.chain }, mine, family) ? hex(mine.bytes) : hex(theirs),
+      printed: `-A ${chain}${printRule(mine, environment)}`, theirPrint: printed[i], value, again: hex(encodeRule(value, environment).bytes),
+    }
   })
+}
+
+/** Holds the four paths against iptables-legacy, as {@link judgeRules} takes them. */
+export function judge(t: Test, netns: Netns, family: IpFamily, table: string, chain: HookName, rules: readonly string[], resolver = systemNames): void {
+  for (const { rule, mine, theirs, printed, theirPrint, value, again } of judgeRules(netns, family, table, chain, rules, resolver)) {
+    t.equal(mine, theirs, `${rule}: bytes`)
+    t.equal(printed, theirPrint, `${rule}: text`)
+    t.equal(again, mine, `${rule}: value ${JSON.stringify(value)}`)
+  }
 }

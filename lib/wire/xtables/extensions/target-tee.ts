@@ -2,6 +2,7 @@
 
 import { registerExtension } from '../extension.js'
 import { host } from '../address.js'
+import { RuleError } from '../payload.js'
 import { fixedString, property, type PropertyType } from '../property.js'
 
 /** `-j TEE` revision 1 (xt_tee_tginfo, include/uapi/linux/netfilter/xt_TEE.h): sends a copy to a machine nearby. Not a verdict. */
@@ -26,6 +27,9 @@ const outInterface: PropertyType<string> = {
 for (const family of ['ipv4', 'ipv6'] as const) {
   registerExtension({
     kind: 'target', name: 'TEE', revision: 1, family, size: 40, userSize: 32,
+    check(p) {
+      if (p.slice(0, family === 'ipv4' ? 4 : 16).every((byte) => byte === 0)) throw new RuleError('TEE: --gateway is the address of a host, not of none')
+    },
     properties: [
       property({ key: 'gateway', options: ['--gateway'], type: host(0, family), mandatory: true }),
       property({ key: 'outInterface', options: ['--oif'], type: outInterface }),

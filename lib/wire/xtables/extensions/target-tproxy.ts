@@ -5,7 +5,7 @@ import { registerExtension } from '../extension.js'
 import { host } from '../address.js'
 import { withMask } from '../marks.js'
 import { integer, type Masked, property, type PropertyType } from '../property.js'
-import { parsePort } from '../types.js'
+import { parseServicePort } from '../types.js'
 
 /**
  * `-j TPROXY` revision 1 (xt_tproxy_target_info_v1, include/uapi/linux/netfilter/xt_TPROXY.h): hands the packet to a local socket
@@ -27,7 +27,7 @@ declare module '../extension.js' {
 function register(revision: 0 | 1, family: IpFamily): void {
   const PORT = revision === 0 ? 12 : 24
   const number = integer({ offset: PORT, width: 2, bigEndian: true })
-  const port: PropertyType<number> = { ...number, parse: (p, text, option, ctx) => p.setBe16(PORT, parsePort(text, option, ctx)) }
+  const port: PropertyType<number> = { ...number, parse: (p, text, option, ctx) => p.setBe16(PORT, parseServicePort(text, option, ctx)) }
   registerExtension({
     kind: 'target', name: 'TPROXY', revision, family, size: revision === 0 ? 16 : 28, protocols: [6, 17], tables: ['mangle'], hooks: ['PREROUTING'],
     properties: [

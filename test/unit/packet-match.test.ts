@@ -156,7 +156,7 @@ t.test('the headers are found where the decoders find them', async () => {
     const expected = [packet.ethernet.etherType, packet.ethernet.vlans?.[0]?.id, packet.ipv4 !== undefined ? 'ipv4' : packet.ipv6 !== undefined ? 'ipv6' : undefined]
     const ports = packet.tcp ?? packet.udp
     if (ports !== undefined) expected.push(ports.sourcePort)
-    const actual = [etherType, vlan, ip?.family, ...(ports === undefined ? [] : [new DataView(bytes.buffer, bytes.byteOffset).getUint16(ip!.longChain ? 0 : ip!.transport!.start)])]
+    const actual = [etherType, vlan, ip?.family, ...(ports === undefined ? [] : [new DataView(bytes.buffer, bytes.byteOffset).getUint16(ip!.longChain ? 0 : ip!.transport!)])]
     if (ip?.longChain !== true && JSON.stringify(actual) !== JSON.stringify(expected)) throw new Error(`${JSON.stringify(actual)} ${JSON.stringify(expected)}`)
   }), { numRuns: runs(500) })
 })

@@ -31,10 +31,12 @@ interface IpHeader {
   readonly family: IpFamily
   /** The length of the whole packet; as many bytes as there are when it does not fit into the field (BIG TCP, jumbograms). */
   readonly totalLength: number
-  /** Absent when the extension headers are not all there. */
-  readonly protocol?: number
-  /** Where the transport header is; absent in later fragments and when headers are missing. */
-  readonly transport?: { readonly start: number; readonly end: number }
+  /** Undefined when the extension headers are not all there. */
+  readonly protocol: number | undefined
+  /** Where the transport header begins; undefined in later fragments and when headers are missing. */
+  readonly transport: number | undefined
+  /** Where the packet ends, as far as it is there. */
+  readonly end: number
   /** There are more extension headers than are walked. */
   readonly longChain: boolean
 }
@@ -56,26 +58,27 @@ export interface PacketView extends PacketKind {
 /** Takes a packet apart as far as matches look. The context must have been checked. */
 export function viewPacket(bytes: Uint8Array, { linkType = 'RAW', mark = 0, vlan }: PacketContext): PacketView {
   const { view } = inputOf(bytes)
-  const common = { bytes, view, linkType, mark }
-  if (linkType === 'RAW') {
-    const version = bytes.length === 0 ? 0 : bytes[0]! >> 4
-    const ip = version === 4 ? ipv4Header(view, 0) : version === 6 ? ipv6Header(view, 0) : undefined
-    return { ...common, ethernet: false, vlan, etherType: undefined, network: 0, family: ip?.family, ip }
-  }
-  if (bytes.length < ETHERNET_HEADER) {
-    return { ...common, ethernet: false, vlan, etherType: undefined, network: undefined, family: undefined, ip: undefined }
-  }
+  const ethernet = linkType === 'EN10MB' && bytes.length >= ETHERNET_HEADER
   let outermost = vlan
-  let at = ETHERNET_HEADER - 2
-  let etherType = view.getUint16(at)
-  for (let tags = 0; tags < MOST_TAGS && isTag(etherType) && at + 6 <= bytes.length; tags++) {
-    outermost ??= view.getUint16(at + 2) & 0xfff
-    at += 4
+  let etherType: number | undefined
+  let network: number | undefined
+  let ip: IpHeader | undefined
+  if (linkType === 'RAW') {
+    network = 0
+    const version = bytes.length === 0 ? 0 : bytes[0]! >> 4
+    ip = version === 4 ? ipv4Header(view, 0) : version === 6 ? ipv6Header(view, 0) : undefined
+  } else if (ethernet) {
+    let at = ETHERNET_HEADER - 2
     etherType = view.getUint16(at)
+    for (let tags = 0; tags < MOST_TAGS && isTag(etherType) && at + 6 <= bytes.length; tags++) {
+      outermost ??= view.getUint16(at + 2) & 0xfff
+      at += 4
+      etherType = view.getUint16(at)
+    }
+    network = at + 2
+    ip = etherType === EtherType.ipv4 ? ipv4Header(view, network) : etherType === EtherType.ipv6 ? ipv6Header(view, network) : undefined
   }
-  const network = at + 2
-  const ip = etherType === EtherType.ipv4 ? ipv4Header(view, network) : etherType === EtherType.ipv6 ? ipv6Header(view, network) : undefined
-  return { ...common, ethernet: true, vlan: outermost, etherType, network, family: ip?.family, ip }
+  return { bytes, view, linkType, mark, ethernet, vlan: outermost, etherType, network, family: ip?.family, ip }
 }
 
 const isTag = (type: number) => type === EtherType.vlan || type === EtherType.serviceVlan
@@ -88,8 +91,8 @@ function ipv4Header(view: DataView, at: number): IpHeader | undefined {
   if (header < IPV4_HEADER || header > room || totalLength < header) return undefined
   const isFirst = (view.getUint16(at + 6) & 0x1fff) === 0
   return {
-    family: 'ipv4', totalLength, protocol: view.getUint8(at + 9), longChain: false,
-    ...(isFirst ? { transport: { start: at + header, end: at + Math.min(totalLength, room) } } : {}),
+    family: 'ipv4', totalLength, protocol: view.getUint8(at + 9), transport: isFirst ? at + header : undefined, end: at + Math.min(totalLength, room),
+    longChain: false,
   }
 }
 
@@ -100,19 +103,20 @@ function ipv6Header(view: DataView, at: number): IpHeader | undefined {
   let protocol = view.getUint8(at + 6)
   // Without payload there is no next header; else the length did not fit (RFC 2675, BIG TCP).
   const totalLength = payload === 0 && protocol !== IpProtocol.noNext ? room : IPV6_HEADER + payload
-  const common = { family: 'ipv6', totalLength } as const
   const end = at + Math.min(totalLength, room)
+  const found = (known: number | undefined, transport: number | undefined, longChain = false): IpHeader =>
+    ({ family: 'ipv6', totalLength, protocol: known, transport, end, longChain })
   let start = at + IPV6_HEADER
   for (let headers = 0; isExtension(protocol); headers++) {
-    if (headers === MOST_EXTENSION_HEADERS) return { ...common, longChain: true }
-    if (start + 8 > end) return { ...common, longChain: false }
+    if (headers === MOST_EXTENSION_HEADERS) return found(undefined, undefined, true)
+    if (start + 8 > end) return found(undefined, undefined)
     const kind = protocol
     const length = view.getUint8(start + 1)
     protocol = view.getUint8(start)
-    if (kind === IpProtocol.fragment && (view.getUint16(start + 2) & 0xfff8) !== 0) return { ...common, protocol, longChain: false }
+    if (kind === IpProtocol.fragment && (view.getUint16(start + 2) & 0xfff8) !== 0) return found(protocol, undefined)
     start += kind === IpProtocol.fragment ? 8 : kind === IpProtocol.ah ? (length + 2) * 4 : (length + 1) * 8
   }
-  return start > end ? { ...common, longChain: false } : { ...common, protocol, transport: { start, end }, longChain: false }
+  return start > end ? found(undefined, undefined) : found(protocol, start)
 }
 
 /** The extension headers that are walked (ipv6_ext_hdr, net/ipv6/exthdrs_core.c). */
@@ -122,6 +126,5 @@ const isExtension = (protocol: number) => EXTENSION_HEADERS.includes(protocol)
 
 /** Where a transport header of at least `length` bytes begins, or undefined. */
 export function transportAt({ ip }: PacketView, length: number): number | undefined {
-  const transport = ip?.transport
-  return transport !== undefined && transport.start + length <= transport.end ? transport.start : undefined
+  return ip?.transport !== undefined && ip.transport + length <= ip.end ? ip.transport : undefined
 }

@@ -45,17 +45,18 @@ async function complete (root) {
     const link = join(root, /** @type {string} */ (path))
     if (!await readlink(link).catch(() => null)) await symlink(/** @type {string} */ (target), link).catch(() => {})
   }
-  for (const name of ['dev', 'tmp', 'build']) await mkdir(join(root, name), { recursive: true })
+  for (const name of ['dev', 'proc', 'tmp', 'build']) await mkdir(join(root, name), { recursive: true })
 }
 
 /**
- * Runs a command in a tree, as root there; /dev is the machine's. An ordinary user needs user namespaces.
+ * Runs a command in a tree, as root there; /dev and /proc are the machine's (objtool reads the latter). An ordinary user needs
+ * user namespaces.
  * @param {KernelTree} tree
  * @param {string} directory  where, in the tree
  * @param {readonly string[]} command
  */
 export async function runInTree ({ root }, directory, command) {
-  const script = 'mount --rbind /dev "$0/dev" && d=$1 && shift && exec chroot "$0" sh -c \'cd "$0" && exec "$@"\' "$d" "$@"'
+  const script = 'mount --rbind /dev "$0/dev" && mount --rbind /proc "$0/proc" && d=$1 && shift && exec chroot "$0" sh -c \'cd "$0" && exec "$@"\' "$d" "$@"'
   const user = process.getuid?.() === 0 ? [] : ['--map-root-user']
   return run('unshare', [...user, '--mount', '--', 'sh', '-c', script, root, directory, ...command], {
     env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', TMPDIR: '/tmp', HOME: '/' },

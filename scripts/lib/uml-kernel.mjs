@@ -6,8 +6,9 @@
 import { createHash } from 'node:crypto'
 import { copyFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
-import { cacheRoot, exists, projectRoot, requireTools, run, runOrThrow, withLock } from './debian-packages.mjs'
+import { dirname, join, relative } from 'node:path'
+import { cacheRoot, exists, makeAtomically, projectRoot, requireTools, run, runOrThrow, withLock } from './debian-packages.mjs'
+import { filesBelow, fingerprint } from './fingerprint.mjs'
 import { sourceArchive } from './linux-source.mjs'
 
 const CONFIG = join(projectRoot, 'scripts/uml/uml.config')
@@ -45,7 +46,9 @@ export async function umlKernel (log) {
     await runOrThrow('tar', ['-xf', archive, '-C', directory, '--strip-components=1'])
     await configure(directory)
     await runOrThrow('nice', [...NICE, ...MAKE, 'linux', 'modules'], { cwd: directory })
-    await runOrThrow('find', [directory, '-path', join(directory, 'scripts'), '-prune', '-o', '-name', '*.[oa]', '-type', 'f', '-delete'])
+    // A module needs headers, scripts and Module.symvers: the rest is 1.5 GB.
+    for (const name of ['drivers', 'sound', 'Documentation', 'tools', 'samples']) await rm(join(directory, name), { recursive: true, force: true })
+    await runOrThrow('find', [directory, '-name', '*.[aco]', '-type', 'f', '!', '-path', `${directory}/scripts/*`, '-delete'])
     await writeFile(ready, '')
     return kernel
   })
@@ -73,19 +76,25 @@ async function configure (directory) {
 }
 
 /**
- * The module of this project for that kernel.
+ * The module of this project for that kernel. A warning of the compiler is an error here.
  * @param {UmlKernel} kernel
  * @param {(text: string) => void} log
  * @returns {Promise<string>} the path of nfkit.ko
  */
 export async function umlModule (kernel, log) {
+  const sources = join(projectRoot, 'kmod')
+  const files = (await filesBelow(sources, /(\.[ch]|\.sh|Kbuild|Makefile)$/)).filter((file) => !/\.mod\.c$|nfkit_compat\.h$|\/iptables\//.test(file))
+  const module = join(cacheRoot, 'sanitize', `module-${(await fingerprint(files, [kernel.directory])).slice(0, 16)}`, 'nfkit.ko')
+  if (await exists(module)) return module
   return withLock('uml-module', async () => {
-    const directory = join(cacheRoot, 'sanitize', 'kmod')
-    await rm(directory, { recursive: true, force: true })
-    await cp(join(projectRoot, 'kmod'), directory, { recursive: true, filter: (path) => !/\.(o|ko|mod|cmd)$|\.mod\.c$|nfkit_compat\.h/.test(path) })
-    const { code, stdout, stderr } = await run('make', ['-C', directory, `KDIR=${kernel.directory}`, 'ARCH=um', 'W=1', 'modules'])
-    if (code !== 0) throw new Error(`building the module for the sanitize ring: ${(stderr.trim() || stdout.trim()).slice(-4000)}`)
-    log('built the module for user-mode Linux')
-    return join(directory, 'nfkit.ko')
+    if (await exists(module)) return module
+    log('building the module for user-mode Linux')
+    await makeAtomically(dirname(module), async (temporary) => {
+      for (const file of files) await cp(file, join(temporary, relative(sources, file)), { recursive: true })
+      const { code, stdout, stderr } = await run('make', ['-C', temporary, `KDIR=${kernel.directory}`, 'ARCH=um', 'W=1', 'modules'])
+      const said = `${stdout}${stderr}`
+      if (code !== 0 || /\bwarning:/i.test(said)) throw new Error(`the module for user-mode Linux does not build cleanly:\n${said.slice(-8000)}`)
+    })
+    return module
   })
 }

@@ -60,23 +60,34 @@ export class TableAccess {
       if (error.code !== 'EACCES') throw error
       // Who lacks CAP_NET_ADMIN, too, is told of that: every request asks for it first.
       this.socket.hasRevision('target', '', 0)
-      throw NfkitError.fromErrno(error.errno!, error.syscall!, `reading which tables there are`, { cause: error, hint: 'that file is for root of the namespace, or CAP_DAC_READ_SEARCH' })
+      throw NfkitError.fromErrno(error.errno!, error.syscall!, `reading which tables there are`, { cause: error, hint: 'the kernel gives that file to root alone, or CAP_DAC_READ_SEARCH' })
     }
   }
 
   /**
-   * The table as it is. One that is not there yet is not made: it is read as what it would be, empty and accepting.
+   * The table as it is. One that is not there yet is not made: it is read as what it would be, empty and accepting; unless the
+   * names of those that are there cannot be read, by an ordinary user in a namespace of his own: then the kernel makes it.
    * @throws NfkitError EPERM, NFKIT_LEGACY_TABLES_MISSING
    */
   readTable(name: string): TableImage & { readonly absent?: boolean } {
     checkTableName(name)
-    const present = this.procList('names')
-    if (present === undefined) throw tablesMissing(this.family, undefined)
-    if ((TABLE_NAMES as readonly string[]).includes(name) && !present.includes(name)) {
+    const present = this.#presentTables()
+    if (present === 'missing') throw tablesMissing(this.family, undefined)
+    if (present !== 'unknown' && (TABLE_NAMES as readonly string[]).includes(name) && !present.includes(name)) {
       const { info, blob } = initialTable(this.family, name as TableName)
       return Object.assign(new TableImage(this.family, info, blob), { absent: true })
     }
     return this.readPresent(name)
+  }
+
+  #presentTables(): string[] | 'missing' | 'unknown' {
+    try {
+      return this.procList('names') ?? 'missing'
+    } catch (error) {
+      // In a namespace of an ordinary user the file is still root's, while the tables are the user's.
+      if (error instanceof NfkitError && error.code === 'EACCES') return 'unknown'
+      throw error
+    }
   }
 
   /** As {@link readTable}, but the kernel makes a table that is not there yet. */

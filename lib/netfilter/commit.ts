@@ -65,12 +65,13 @@ export function unchanged(access: TableAccess, image: TableImage & { readonly ab
   return blob !== undefined && sameEntries(image, blob)
 }
 
-/** Whether two blobs of the same size differ in counters only. Writes the old counters into the new one. */
+/** Whether two blobs of the same size differ in counters and comefrom only. Writes the old ones into the new one. */
 function sameEntries({ input, offsets, layout, info }: TableImage, blob: Uint8Array): boolean {
   const { bytes } = input
   for (let entry = 0; entry < info.entries; entry++) {
-    const at = offsets[entry]! + layout.counters
-    for (let i = at; i < at + 16; i++) blob[i] = bytes[i]!
+    // comefrom is just before the counters, with padding between for IPv6.
+    const at = offsets[entry]!
+    for (let i = at + layout.comefrom; i < at + layout.counters + 16; i++) blob[i] = bytes[i]!
   }
   return Buffer.compare(bytes, blob) === 0
 }

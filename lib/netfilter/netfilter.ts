@@ -74,15 +74,16 @@ export class Netfilter {
   /**
    * The tables that there are in the namespace, the newest first. The kernel makes a table when somebody first uses it; asking
    * for the names makes none.
-   * @throws NfkitError EACCES without privilege
+   * @throws NfkitError EPERM without CAP_NET_ADMIN; EACCES for others than root, also in a namespace of their own
    */
   tables(): string[] {
     return this.#open().tableNames()
   }
 
   /**
-   * A table as it is now. One that is not there yet is not made: it reads as empty, with ACCEPT as policies. Synchronous: 1 ms for
-   * a thousand rules, which become values when they are looked at.
+   * A table as it is now. One that is not there yet is not made: it reads as empty, with ACCEPT as policies. (An ordinary user in a
+   * namespace of his own cannot read the names of those that are there, see {@link tables}; then the kernel makes it.)
+   * Synchronous: 1 ms for a thousand rules, which become values when they are looked at.
    * @throws NfkitError EPERM, NFKIT_LEGACY_TABLES_MISSING; TypeError
    */
   table<K extends CounterKind = 'number'>(name: TableName | (string & {}), options: TableOptions<K> = {}): TableSnapshot<K> {

@@ -23,7 +23,7 @@ const LOCK_EX = 2
 const LOCK_NB = 4
 /** Milliseconds between two attempts: iptables holds the lock for a few. */
 const FIRST_PAUSE = 1
-const LONGEST_PAUSE = 20
+const LONGEST_PAUSE = 5
 
 /** Throws unless these are options of the lock. */
 export function checkLockOptions(lock: unknown): asserts lock is LockOptions | 'off' | undefined {

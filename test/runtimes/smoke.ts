@@ -2,10 +2,12 @@
 // Every capability once, on whatever runtime this is. Prints TAP; needs the right to make network namespaces.
 
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { Bridge, Link, Netns, NfkitError, PacketLog, PacketQueue } from '../../lib/index.js'
+import { Bridge, Link, Netfilter, NetfilterRule, Netns, NfkitError, PacketLog, PacketQueue } from '../../lib/index.js'
 import { Lab } from '../../lib/lab/index.js'
 import { equal, errorOf, ok, run, test, within } from '../support/plain-tap.js'
 
@@ -192,6 +194,32 @@ test('packet queues and packet logs: open, wait, close', async () => {
   equal((await within(errorOf(async () => { for await (const _ of waiting) { /* until aborted */ } }), 'the abort')).name, 'AbortError', 'error')
   ns.close()
 }, noQueues)
+
+/** iptables-legacy-save and its like, where they are installed. */
+const iptables = spawnSync('iptables-legacy', ['-V']).status === 0
+
+test('netfilter: rules appended, read and deleted in one step each, under the lock', async () => {
+  const ns = Netns.create()
+  const directory = mkdtempSync(join(tmpdir(), 'nfkit-'))
+  const lock = { path: join(directory, 'lock'), wait: 30 }
+  for (const family of ['ipv4', 'ipv6'] as const) {
+    const nf = Netfilter.open({ family, netns: ns, lock })
+    // In the user namespace of an ordinary user the kernel does not show them.
+    try { equal(nf.tables(), [], 'no table yet') } catch (error) { equal((error as NfkitError).code, 'EACCES', 'names of tables') }
+    await Promise.all(Array.from({ length: 20 }, (_, i) => nf.update('filter', (table) => {
+      table.chain('FORWARD').append({ protocol: 'tcp', matches: [{ name: 'tcp', destinationPorts: [i, i] }], target: { name: 'DROP' }, counters: { packets: i, bytes: 2n ** 40n } })
+    })))
+    nf.updateSync('filter', (table) => { table.chain('FORWARD').delete('-p tcp --dport 0 -j DROP').delete(1) })
+    const { rules } = nf.table('filter').chain('FORWARD')
+    equal([rules.length, rules[0]!.counters], [18, { packets: 2, bytes: 2 ** 40 }], 'rules and counters')
+    equal(NetfilterRule.format(rules[0]!, { family }), '-p tcp -m tcp --dport 2 -j DROP', 'text')
+    if (iptables) ok(outside(ns, family === 'ipv4' ? 'iptables-legacy-save' : 'ip6tables-legacy-save', '-c').includes('[19:1099511627776] -A FORWARD -p tcp -m tcp --dport 19 -j DROP'), 'from outside')
+    equal((await errorOf(() => nf.updateSync('filter', (table) => { table.chain('FORWARD').append({ target: { jump: 'none' } }) }))).code, 'NFKIT_NO_SUCH_CHAIN', 'a missing chain')
+    nf.close()
+  }
+  rmSync(directory, { recursive: true })
+  ns.close()
+})
 
 test('errors are typed, and say what to do', async () => {
   const ns = Netns.create()

@@ -14,7 +14,7 @@ t.test('the guide shows the file', { skip: !existsSync(guide) && 'no sources her
   const file = readFileSync(new URL('test/support/l2tp-match.ts', root), 'utf8').split('\n').slice(1).join('\n')
   t.equal(shown, file.replaceAll('../../lib/netfilter/extension.js', 'nfkit/extension'))
   const { exports } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'))
-  t.equal(exports['./extension'].default, './dist/lib/netfilter/extension.js')
+  t.equal(exports['./extension'].types, './dist/lib/netfilter/extension.d.ts')
   t.ok(shown.split('\n').filter((line) => line.trim() !== '' && !/^\s*(\/\/|\/?\*)/.test(line)).length < 40, 'under 40 lines of code')
 })
 

@@ -3,6 +3,7 @@
 
 import { NfkitError } from '../errors.js'
 import { type Netns, type NetnsLike, readProc, resolveNetns } from '../netns.js'
+import { loadTablesModule } from '../sockopt/load-module.js'
 import { tablesMissing } from '../sockopt/missing.js'
 import { XtablesSocket } from '../sockopt/xtables.js'
 import type { IpFamily } from '../wire/ip.js'
@@ -82,7 +83,9 @@ export class TableAccess {
 
   #presentTables(): string[] | 'missing' | 'unknown' {
     try {
-      return this.procList('names') ?? 'missing'
+      const names = this.procList('names')
+      if (names !== undefined) return names
+      return loadTablesModule(this.family) ? this.procList('names') ?? 'missing' : 'missing'
     } catch (error) {
       // In a namespace of an ordinary user the file is still root's, while the tables are the user's.
       if (error instanceof NfkitError && error.code === 'EACCES') return 'unknown'

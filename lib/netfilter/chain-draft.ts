@@ -3,7 +3,7 @@
 
 import { inspect } from 'node:util'
 import { invalidArgument, NfkitError, outOfRange } from '../errors.js'
-import { decodeRule, printRule, type RuleBytes, type RuleEnvironment, sameRule, type Verdict } from '../wire/xtables/rule.js'
+import { decodeRule, printRule, type RuleBytes, type RuleEnvironment, sameRule, sameText, type Verdict } from '../wire/xtables/rule.js'
 import { type ChainImage, type HookName, type NewRule, ruleAt, ruleCount, spliceRules, type TableImage } from '../wire/xtables/table.js'
 import { checkCounters, type CounterKind, type Counters, type CountersOf, type RawCounters, readCounters } from './counters.js'
 import { encodeRules, type RuleLike } from './rule.js'
@@ -29,6 +29,7 @@ export function draftEnded(table: string): NfkitError {
 export class ChainDraft {
   readonly #state: DraftState
   readonly #chain: ChainImage
+  #own: RuleEnvironment | undefined
 
   /** Not for users: `table.chain(name)`. */
   constructor(state: DraftState, chain: ChainImage) {
@@ -219,7 +220,9 @@ export class ChainDraft {
   }
 
   #environment(): RuleEnvironment {
-    return { ...this.#state.environment, chain: this.name }
+    // The name changes when the chain is renamed.
+    if (this.#own?.chain !== this.name) this.#own = { ...this.#state.environment, chain: this.name }
+    return this.#own
   }
 
   #encode(rule: RuleLike): NewRule[] {
@@ -268,6 +271,19 @@ export class ChainDraft {
       for (let entry = piece.from; entry < piece.to; entry++, at++) {
         // Most are of another size, or differ in the fixed part.
         if (offsets[entry + 1]! - offsets[entry]! === wanted.bytes.length && !taken.includes(at) && sameRule(image.rule(entry), wanted, image.family)) return at
+      }
+    }
+    return this.#indexOfText(wanted, taken)
+  }
+
+  /** As {@link #indexOf}, for a rule that another program wrote with other revisions. */
+  #indexOfText(wanted: RuleBytes, taken: readonly number[]): number {
+    const environment = this.#environment()
+    let at = 0
+    for (const piece of this.#chain.pieces) {
+      const { from, to } = 'from' in piece ? piece : { from: 0, to: 1 }
+      for (let entry = from; entry < to; entry++, at++) {
+        if (!taken.includes(at) && sameText(this.#bytes('from' in piece ? entry : piece), wanted, environment)) return at
       }
     }
     return -1

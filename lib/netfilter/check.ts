@@ -56,8 +56,9 @@ function unknown(about: NetfilterFinding['about'], what: string, error: unknown)
 function checkTables(access: TableAccess, findings: NetfilterFinding[]): Pick<NetfilterReport, 'tables' | 'possible'> {
   const { family } = access
   try {
-    const names = access.procList('names')
+    // The second one loads ip_tables, if need be.
     const possible = possibleTables(access)
+    const names = access.procList('names')
     if (names === undefined || possible?.length === 0) {
       const { message, hint } = tablesMissing(family, undefined)
       findings.push({ about: 'tables', ok: false, text: message.split(';')[0]!, hint: hint! })

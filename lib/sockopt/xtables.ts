@@ -8,6 +8,7 @@ import { inputOf } from '../wire/bytes.js'
 import type { IpFamily } from '../wire/ip.js'
 import { counterArray, encodeAddCounters, encodeGetEntries, encodeReplace, encodeRevision, GET_ENTRIES_HEADER, REPLACE_COUNTERS_POINTER } from '../wire/xtables/replace.js'
 import { type AssembledTable, decodeTableInfo, TABLE_INFO_SIZE, type TableInfo } from '../wire/xtables/table.js'
+import { loadTablesModule } from './load-module.js'
 import { tablesError } from './missing.js'
 
 const SOCK_DGRAM = 2
@@ -41,13 +42,15 @@ export class XtablesSocket {
   }
 
   /**
-   * GET_INFO. In a namespace that has no such table yet the kernel makes it.
+   * GET_INFO. In a namespace that has no such table yet the kernel makes it. Loads ip_tables or ip6_tables first, if need be.
    * @throws NfkitError EPERM, NFKIT_LEGACY_TABLES_MISSING
    */
   info(table: string): TableInfo {
     const bytes = new Uint8Array(TABLE_INFO_SIZE)
     bytes.set(new TextEncoder().encode(table))
-    const result = this.#descriptor.getOption(ABI[this.family].level, SO_GET_INFO, bytes)
+    const ask = () => this.#descriptor.getOption(ABI[this.family].level, SO_GET_INFO, bytes)
+    let result = ask()
+    if (result === -Errno.ENOPROTOOPT && loadTablesModule(this.family)) result = ask()
     if (result < 0) throw tablesError(-result, 'getsockopt', this.family, table)
     return decodeTableInfo(inputOf(bytes))
   }

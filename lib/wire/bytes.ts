@@ -20,6 +20,28 @@ export function align4(length: number): number {
   return (length + 3) & ~3
 }
 
+const SLAB = 64 << 10
+let slab = new Uint8Array(SLAB)
+let slabUsed = 0
+
+/**
+ * A copy that stays: many small ones share a buffer, since buffers of their own cost more than their bytes. It must not be written to
+ * beyond its length.
+ */
+export function kept(bytes: Uint8Array): Uint8Array {
+  const { length } = bytes
+  if (length > SLAB / 16) return bytes.slice()
+  if (slabUsed + length > SLAB) {
+    slab = new Uint8Array(SLAB)
+    slabUsed = 0
+  }
+  const copy = slab.subarray(slabUsed, slabUsed + length)
+  copy.set(bytes)
+  // Where the next one begins, 64-bit fields are aligned.
+  slabUsed += (length + 7) & ~7
+  return copy
+}
+
 /** A growing buffer of host-order integers. */
 export class Writer {
   bytes: Uint8Array

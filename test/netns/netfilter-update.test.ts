@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { Netfilter, Netns, type TableDraft } from '../../lib/index.js'
-import { entryLayouts } from '../../lib/wire/xtables/entry.js'
+import { inputOf } from '../../lib/wire/bytes.js'
+import { entryLayouts, extensionAt } from '../../lib/wire/xtables/entry.js'
+import { parseRule } from '../../lib/wire/xtables/parse.js'
 import { TableImage } from '../../lib/wire/xtables/table.js'
 import { feed, run } from '../support/outside.js'
-import { readTable } from '../support/xtables.js'
+import { readTable, systemNames } from '../support/xtables.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'nfkit-'))
 process.env['XTABLES_LOCKFILE'] = join(directory, 'lock')
@@ -159,6 +161,28 @@ t.test('a draft is only good within its callback', async (t) => {
     table.deleteChain('own')
     t.throws(() => own.append({}), { code: 'NFKIT_NO_SUCH_CHAIN' })
   })
+})
+
+t.test('a rule that was written with another revision is the same rule', async (t) => {
+  const { nf } = fresh(t, 'ipv4')
+  const text = '-m conntrack ! --ctstate NEW,ESTABLISHED -j ACCEPT'
+  const environment = { family: 'ipv4', resolver: systemNames, kernelHas: (_kind: string, name: string, revision: number) => name !== 'conntrack' || revision < 3 } as const
+  const { bytes } = parseRule(text.split(' '), environment).rules[0]!
+  const input = inputOf(bytes)
+  const match = extensionAt(input, entryLayouts.ipv4.size, bytes.length)
+  t.equal(match.revision, 2)
+  nf.updateSync('filter', (table) => {
+    table.chain('INPUT').append({ matches: [{ name: 'conntrack', revision: 2, opaque: bytes.slice(match.start, match.start + match.size) }], target: { name: 'ACCEPT' } })
+  })
+  t.equal(nf.table('filter').inspect().entries[0]!.matches[0]!.revision, 2, 'it is in the table like that')
+  nf.updateSync('filter', (table) => {
+    const input = table.chain('INPUT')
+    t.equal(input.find(text), 1)
+    t.notOk(input.has('-m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT'))
+    t.notOk(input.has('-m conntrack ! --ctstate NEW,ESTABLISHED -j DROP'))
+    input.delete(text)
+  })
+  t.equal(nf.table('filter').chain('INPUT').length, 0)
 })
 
 t.test('inspect is what the kernel says', async (t) => {

@@ -91,9 +91,17 @@ export function extensionAt({ bytes, view }: Input, at: number, end: number): Ex
 export function appendExtension(w: Writer, name: string, revision: number, size: number): number {
   const at = w.reserve(EXTENSION_HEADER + size)
   w.view.setUint16(at, EXTENSION_HEADER + size, LITTLE_ENDIAN)
-  w.bytes.set(encoder.encode(name), at + 2)
+  setName(w, name, at + 2)
   w.bytes[at + 31] = revision
   return at + EXTENSION_HEADER
+}
+
+function setName(w: Writer, name: string, at: number): void {
+  for (let i = 0; i < name.length; i++) {
+    const code = name.charCodeAt(i)
+    if (code > 127) return w.bytes.set(encoder.encode(name), at)
+    w.bytes[at + i] = code
+  }
 }
 
 /** Where one rule's parts are. */

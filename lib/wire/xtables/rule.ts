@@ -3,7 +3,7 @@
 // them and into them. The offset behind a jump belongs to the table, so a rule carries the chain's name beside its bytes.
 
 import { invalidArgument } from '../../errors.js'
-import { type Input, inputOf, LITTLE_ENDIAN, Writer } from '../bytes.js'
+import { type Input, inputOf, kept, LITTLE_ENDIAN, Writer } from '../bytes.js'
 import type { IpFamily } from '../ip.js'
 import {
   appendExtension, entryAt, type EntryLayout, entryLayouts, EXTENSION_HEADER, extensionAt, type ExtensionSpan, IP6T_F_GOTO, IPT_F_GOTO, matchesOf, VERDICT, XT_INV,
@@ -88,10 +88,20 @@ export function checkChainName(name: unknown, argument = 'chain'): asserts name 
   }
 }
 
+/** One rule at a time is written here; undefined while one is. */
+let spare: Writer | undefined = new Writer(1024)
+
 /** Makes bytes of a typed rule. @throws TypeError, RangeError, RuleError: whatever iptables would refuse */
 export function encodeRule(rule: Rule, environment: RuleEnvironment): RuleBytes {
+  // A resolver of a user's could encode a rule of its own.
+  const w = spare ?? new Writer(1024)
+  spare = undefined
+  w.reset()
+  try { return encodeInto(w, rule, environment) } finally { spare = w }
+}
+
+function encodeInto(w: Writer, rule: Rule, environment: RuleEnvironment): RuleBytes {
   const layout = entryLayouts[environment.family]
-  const w = new Writer(512)
   w.reserve(layout.size)
   const fixed = () => new Payload(w, 0, layout.size)
   const known = ['source', 'destination', 'inInterface', 'outInterface', 'protocol', 'fragment', 'matches', 'target']
@@ -113,7 +123,7 @@ export function encodeRule(rule: Rule, environment: RuleEnvironment): RuleBytes 
     appendStandardTarget(w, VERDICT[target.name as Verdict])
   } else encodeOne(w, 'target', target as TargetValue, environment, ctx)
   closeEntry(w, layout, 0, start)
-  return { bytes: w.finish().slice(), chain }
+  return { bytes: kept(w.finish()), chain }
 }
 
 function encodeOne(w: Writer, kind: 'match' | 'target', value: MatchValue | TargetValue, environment: RuleEnvironment, ctx: RuleContext): void {
@@ -190,6 +200,28 @@ export function printExtensionSpan(kind: 'match' | 'target', span: ExtensionSpan
 /** Says that the text is not the whole rule, as iptables-save does for what it cannot print. */
 function opaqueText(span: ExtensionSpan): string {
   return ` [${span.size} bytes of unknown ${span.name === '' ? 'extension' : span.name} revision ${span.revision}]`
+}
+
+/**
+ * Whether two rules say the same by other revisions of the same matches and targets, as when another program wrote one of them: they
+ * are printed alike.
+ */
+export function sameText(a: RuleBytes, b: RuleBytes, environment: RuleEnvironment): boolean {
+  const { family } = environment
+  const layout = entryLayouts[family]
+  if (a.chain !== b.chain) return false
+  for (let i = 0; i < layout.identity; i++) if (a.bytes[i] !== b.bytes[i]) return false
+  const parts = ({ bytes }: RuleBytes) => {
+    const input = inputOf(bytes)
+    const entry = entryAt(layout, input, 0, bytes.length)
+    return [...matchesOf(layout, input, entry), extensionAt(input, entry.target, entry.end)]
+  }
+  const [x, y] = [parts(a), parts(b)]
+  const known = (span: ExtensionSpan, i: number, all: readonly ExtensionSpan[], { bytes }: RuleBytes) =>
+    span.name === '' || extensionForReading(i === all.length - 1 ? 'target' : 'match', span.name, family, new Payload(inputOf(bytes), span.start, span.size), span.revision) !== undefined
+  return x.length === y.length && x.every((span, i) => span.name === y[i]!.name) && x.some((span, i) => span.revision !== y[i]!.revision)
+    && x.every((span, i) => known(span, i, x, a)) && y.every((span, i) => known(span, i, y, b))
+    && printRule(a, environment) === printRule(b, environment)
 }
 
 /** Whether two rules are the same to the kernel: counters, comefrom, padding and kernel-private tails do not count. */

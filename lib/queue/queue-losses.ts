@@ -23,7 +23,7 @@ export interface QueueLoss {
 const MESSAGE_COST = 2048
 
 export class QueueLosses {
-  readonly #status: QueueStatus
+  readonly #status: Pick<QueueStatus, 'read'>
   readonly #maxLength: number
   readonly #failOpen: boolean
   /** So many messages fit into the receive buffer in any case. */
@@ -38,7 +38,7 @@ export class QueueLosses {
   #since = 0
   #room: number
 
-  constructor(status: QueueStatus, { maxLength, failOpen, copyRange, receiveBuffer }: { maxLength: number; failOpen: boolean; copyRange: number; receiveBuffer: number }) {
+  constructor(status: Pick<QueueStatus, 'read'>, { maxLength, failOpen, copyRange, receiveBuffer }: { maxLength: number; failOpen: boolean; copyRange: number; receiveBuffer: number }) {
     this.#status = status
     this.#maxLength = maxLength
     this.#failOpen = failOpen
@@ -79,15 +79,18 @@ export class QueueLosses {
     this.#since = 0
     if (found === undefined) return NONE
     this.#room = Math.max(1, Math.min(this.#maxLength - found.waiting, this.#buffered))
-    const missing = found.userDropped - this.#skipped
     const ahead = (found.lastId - this.#lastId) >>> 0
-    // Of packets that are lost and have others behind them, the gap tells the place: they are reported there.
-    if (missing > 0 && ahead !== missing) this.#room = 1
-    // A kernel that keeps the packets of a queue in a hash table counts one that this has no memory for as found full, but has numbered it.
-    const numbered = this.#failOpen ? 0 : Math.max(0, -missing)
+    // The kernel's counters have 32 bits.
+    const missing = (found.userDropped - this.#skipped) | 0
+    const trailing = missing > 0 && missing === ahead
+    // Packets with a number that are lost are reported where the gap is. A kernel that keeps packets in a hash table numbers also one that
+    // this has no memory for, and counts it as found full: so any that was not received yet may be such a gap.
+    const numbered = this.#skipped + ahead
+    const full = (found.dropped + found.userDropped - numbered - this.#full) | 0
+    if (!trailing && ahead > 0 && full + ahead > 0) this.#room = 1
     const losses = [
-      this.#note('full', found.dropped - numbered - this.#full),
-      missing > 0 && ahead === missing ? this.#note('undelivered', found.userDropped - this.#undelivered) : undefined,
+      this.#note('full', full),
+      trailing ? this.#note('undelivered', this.#skipped + ahead - this.#undelivered) : undefined,
     ]
     return losses.filter((loss) => loss !== undefined)
   }

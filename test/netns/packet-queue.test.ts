@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { PacketQueue, type PacketQueueOptions, type QueuedPacket, type QueueEvent } from '../../lib/index.js'
 import type { Host } from '../../lib/lab/index.js'
@@ -304,6 +305,29 @@ t.test('a packet that goes with its interface is reported when its verdict comes
   queue.acceptUpTo(packets[0]!)
 })
 
+t.test('the connection of a packet', { skip }, async (t) => {
+  const { h1, h2 } = await network(t, RULE)
+  // Only now does the namespace track connections.
+  filter(h2, 'ipv4', '-A INPUT -m conntrack --ctstate INVALID -j DROP')
+  let queue: PacketQueue
+  try {
+    queue = open(t, h2, { conntrack: true })
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EOPNOTSUPP') throw error
+    t.comment('this kernel has no CONFIG_NETFILTER_NETLINK_GLUE_CT; those of the vm ring do')
+    return
+  }
+  receiver(h2, 'ipv4', 'discard')
+  await sendNumbered(h1, 'ipv4', 0, 1)
+  const [packet] = await take(queue, 1)
+  t.match(packet!.conntrack, {
+    state: 'new', id: Number, original: { source: '192.168.0.1', destination: '192.168.0.2', protocol: 17, destinationPort: 4000 },
+    reply: { source: '192.168.0.2', destination: '192.168.0.1', protocol: 17, sourcePort: 4000 },
+  })
+  t.equal(packet!.conntrack!.original!.sourcePort, packet!.conntrack!.reply!.destinationPort)
+  packet!.accept()
+})
+
 t.test('packets of this machine, with their user', { skip }, async (t) => {
   const { h1 } = await network(t, RULE)
   filter(h1, 'ipv4', '-A OUTPUT -p udp --dport 4000 -j NFQUEUE --queue-num 9')
@@ -448,6 +472,21 @@ for (const bypass of [false, true]) {
     packet!.accept()
   })
 }
+
+t.test('in a worker, whose end gives the queue back', { skip }, async (t) => {
+  const { h1, h2 } = await network(t, RULE)
+  receiver(h2, 'ipv4', 'discard')
+  const worker = new Worker(new URL('../support/queue-consumer.js', import.meta.url), { argv: [h2.netns.path, '5', '10'], stdout: true })
+  let said = ''
+  worker.stdout.setEncoding('utf8').on('data', (text: string) => { said += text })
+  await eventually('the worker has the queue', () => said.includes('ready'))
+  await sendNumbered(h1, 'ipv4', 0, 15)
+  await eventually('it holds what is too much', () => said.includes('holding') && counted(h2, 'ipv4', 'all') === 10)
+  t.equal(line(h2)?.[0], 5)
+  await worker.terminate()
+  await eventually('the queue is gone', () => line(h2) === undefined)
+  t.equal(counted(h2, 'ipv4', 'all'), 10)
+})
 
 t.test('many queues at once', { skip }, async (t) => {
   const { h1, h2 } = await network(t, '-j NFQUEUE --queue-balance 10:25 --queue-cpu-fanout')

@@ -4,11 +4,12 @@
 import { NfkitError } from 'nfkit'
 import { ensurePrivilege } from 'nfkit/lab'
 import { bridging } from './bridge.js'
+import { firewall } from './firewall.js'
 import { type Act, buildNetwork } from './network.js'
 import { duration, Printer } from './print.js'
 
 /** In their order. A new act is a file and a line here. */
-const ACTS: readonly Act[] = [bridging]
+const ACTS: readonly Act[] = [bridging, firewall]
 
 async function main(): Promise<void> {
   await ensurePrivilege()

@@ -9,6 +9,9 @@ export {
   type Property, type PropertyOptions, type PropertyType, quoted, range, requireInteger, requireUnsigned,
 } from '../wire/xtables/property.js'
 export { ports, type PortRange } from '../wire/xtables/types.js'
+export type { Input } from '../wire/bytes.js'
+export type { IpFamily } from '../wire/ip.js'
 export { invalidArgument, outOfRange } from '../errors.js'
 // With a star: only then can users add their own by declaration merging.
 export * from './extension-types.js'
+export * from './extension-values.js'

@@ -4,13 +4,14 @@
 import { inspect } from 'node:util'
 import { NfkitError, outOfRange } from '../errors.js'
 import type { IpFamily } from '../wire/ip.js'
-import { decodeRule, printRule, type Rule, type RuleEnvironment, type Verdict } from '../wire/xtables/rule.js'
+import { decodeRule, printRule, type RuleEnvironment, type Verdict } from '../wire/xtables/rule.js'
 import { type ChainImage, type HookName, ruleAt, ruleCount, type TableImage } from '../wire/xtables/table.js'
 import { type CounterKind, type CountersOf, readCounters } from './counters.js'
 import { inspectTable, type TableInspection } from './inspect.js'
+import type { NetfilterRule } from './rule.js'
 
 /** A rule of a snapshot: plain data, which can be given back to `append` and the like. */
-export type ListedRule<K extends CounterKind = 'number'> = Rule & { counters: CountersOf<K> }
+export type ListedRule<K extends CounterKind = 'number'> = Omit<NetfilterRule, 'counters'> & { counters: CountersOf<K> }
 
 /** One chain as it was read. */
 export class ChainSnapshot<K extends CounterKind = 'number'> {

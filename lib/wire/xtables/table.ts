@@ -12,7 +12,7 @@ import type { RuleBlock } from './rule-block.js'
 
 /** The hooks in the order of their numbers (enum nf_inet_hooks), by the names of their chains. */
 export const HOOKS = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const
-export type HookName = (typeof HOOKS)[number]
+export type HookName = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING'
 
 /** struct ipt_getinfo: what the kernel says of a table. */
 export interface TableInfo {

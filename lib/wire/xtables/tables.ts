@@ -17,7 +17,7 @@ export const TABLE_HOOKS = {
 } as const satisfies Record<string, readonly HookName[]>
 
 /** A table of the kernel's. */
-export type TableName = keyof typeof TABLE_HOOKS
+export type TableName = 'filter' | 'nat' | 'mangle' | 'raw' | 'security'
 
 export const TABLE_NAMES = Object.keys(TABLE_HOOKS) as readonly TableName[]
 

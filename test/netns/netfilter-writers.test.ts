@@ -48,6 +48,19 @@ t.test('every rule of every writer is there, with its counters', async (t) => {
   for (const name of names) t.same(found.filter((one) => one.includes(` ${name}-`)), wanted.filter((one) => one.includes(` ${name}-`)), `${name}: in its order`)
 })
 
+t.test('changes that keep the number of rules, which the kernel would not notice', async (t) => {
+  const ns = Netns.create()
+  t.teardown(() => ns.close())
+  const names = Array.from({ length: WRITERS }, (_, i) => `w${i}`)
+  for (const name of names) run(ns, 'iptables-legacy', '-A', 'INPUT', '-m', 'comment', '--comment', `${name}-0`)
+  const replacing = (name: string, rule: number) => start('nsenter', `--net=${ns.path}`, '--', 'sh', '-c',
+    `i=0; while [ $i -lt ${UPDATES} ]; do iptables-legacy -w -C INPUT -m comment --comment ${name}-$i && iptables-legacy -w -R INPUT ${rule} -m comment --comment ${name}-$((i+1)) || exit 1; i=$((i+1)); done`)
+  const writers = names.map((name, i) => (i % 2 === 0 ? nfkit(ns, name, UPDATES, -(i + 1)) : replacing(name, i + 1)))
+  t.teardown(() => { for (const writer of writers) writer.kill() })
+  t.same(await Promise.all(writers.map((writer) => writer.ended)), names.map(() => '0'), 'each found what it had written')
+  t.same(rules(ns), names.map((name) => `[0:0] ${name}-${UPDATES}`))
+})
+
 t.test('one that is killed leaves a table that somebody committed, and the lock free', async (t) => {
   const ns = Netns.create()
   t.teardown(() => ns.close())

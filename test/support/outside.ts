@@ -65,6 +65,16 @@ export function lacks(what: 'dummy' | 'vlan-filtering' | 'macvlan' | 'vlan' | 'i
   }
 }
 
+/** What runs a command as an ordinary user. */
+export const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'] as const
+
+/** Why an ordinary user cannot run this test's program in a user namespace of his own, or false. */
+export function noUserNamespaces(file: string): string | false {
+  if (process.getuid?.() !== 0) return 'becoming another user needs root'
+  const { status, stderr } = spawnSync(asNobody[0], [...asNobody.slice(1), 'unshare', '--user', '--map-root-user', '--net', 'test', '-r', file], { encoding: 'utf8' })
+  return status === 0 ? false : `an ordinary user has no user namespaces here, or cannot read this: ${stderr.trim()}`
+}
+
 /**
  * Why tcpdump cannot be used here, or false. It gives up its privileges by setgroups(2), which a user namespace that an
  * ordinary user made does not allow (user_namespaces(7)).

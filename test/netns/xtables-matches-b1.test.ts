@@ -85,6 +85,18 @@ both('hashlimit', 'filter', 'FORWARD', [
   ipv4: ['32', '255.255.255.0', '255.255.255.255', '0.0.0.0', '0x18'].map((mask) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-dstmask ${mask} ${PER} q`),
   ipv6: ['32', '64', '128', 'ffff:ffff::', '::'].map((mask) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-srcmask ${mask} ${PER} q`),
 })
+const policyRules = (network: string, one: string) => [
+  '-m policy --dir in --pol ipsec', '-m policy --dir in', '-m policy --pol none --dir in', '-m policy --dir in --pol none --reqid 5', '-m policy --dir in --pol ipsec --proto ipcomp', '-m policy --dir in --proto 50', '-m policy --dir in ! --proto ah',
+  '-m policy --dir in --reqid 0', '-m policy --dir in ! --reqid 4294967295', '-m policy --dir in --spi 0x1', '-m policy --dir in ! --spi 4294967295', '-m policy --dir in --spi 010', '-m policy --dir in --mode tunnel', '-m policy --dir in --mode transport', '-m policy --dir in ! --mode transport',
+  '-m policy --dir in --pol ipsec --strict --reqid 1 --spi 0x1 --proto ipcomp', `-m policy --dir in --pol ipsec --strict --reqid 1 --spi 0x1 --proto esp --mode tunnel --tunnel-dst ${network} --tunnel-src ${network} --next --reqid 2`,
+  `-m policy --strict --dir in ! --reqid 1 --next ! --spi 2 --next ! --proto ah --next ! --mode transport ! --tunnel-dst ${one} ! --tunnel-src ${network}`, `-m policy --dir in ! --mode transport --tunnel-src ${one}`, `-m policy --tunnel-dst ${one} --dir in --mode tunnel`,
+]
+for (const [chain, from, to] of [['FORWARD', 'in', 'in'], ['FORWARD', 'in', 'out'], ['INPUT', 'in', 'in'], ['OUTPUT', 'in', 'out']] as const) {
+  both(`policy in ${chain} ${to}`, 'filter', chain, [], {
+    ipv4: [...policyRules('10.0.0.0/8', '10.1.2.3'), ...['10.1.2.3/32', '10.1.2.3/255.255.0.0', '10.1/8', '1.2.3.4/0'].map((address) => `-m policy --dir in --mode tunnel --tunnel-src ${address}`)].map((rule) => rule.replace(`--dir ${from}`, `--dir ${to}`)),
+    ipv6: [...policyRules('2001:db8::/32', '2001:db8::1'), ...['::1/128', '::/0', '2001:db8::1/33'].map((address) => `-m policy --dir in --mode tunnel --tunnel-src ${address}`)].map((rule) => rule.replace(`--dir ${from}`, `--dir ${to}`)),
+  })
+}
 both('statistic', 'filter', 'FORWARD', [
   ...['0', '1', '0.5', '.25', '0.', '1e-3', '5E-1', '0.33333333349', '0.000244140625', '0.000732421875', '0.001220703125', '0.00000000023', '0.9999999999', '-0'].flatMap((p) => [`-m statistic --mode random --probability ${p}`, `-m statistic --mode random ! --probability ${p}`]),
   ...['1 --packet 0', '5 --packet 2', '5 --packet 4', '0x10 --packet 010', '4294967295 --packet 4294967294'].flatMap((n) => [`-m statistic --mode nth --every ${n}`, `-m statistic --mode nth ! --every ${n}`]),
@@ -171,6 +183,10 @@ const REFUSED: readonly Refused[] = [
   ...['size -1', 'size x', 'max 4294967296', 'gcinterval 0', 'expire 0', 'expire x'].map((option) => `-m hashlimit --hashlimit-upto 1/sec ${PER} x --hashlimit-htable-${option}`), ...['0', '-1', 'x', '""'].map((interval) => `-m hashlimit --hashlimit-upto 1/sec ${PER} x --hashlimit-rate-match --hashlimit-rate-interval ${interval}`),
   `-m hashlimit --hashlimit-upto 60000000/min ${PER} x --hashlimit-rate-match`, ...['129', '-1', 'x', '""'].flatMap((mask) => [`-m hashlimit --hashlimit-upto 1/sec --hashlimit-srcmask ${mask} ${PER} x`, `-m hashlimit --hashlimit-upto 1/sec --hashlimit-dstmask ${mask} ${PER} x`]),
   ...['mode srcip', 'burst 5', 'rate-match', 'srcmask 5', 'name x'].map((option) => `-m hashlimit --hashlimit-upto 1/sec ${option === 'name x' ? '' : `${PER} x`} ! --hashlimit-${option}`), `-m hashlimit --hashlimit-upto 1/sec --hashlimit-upto 1/sec ${PER} x`, `-m hashlimit --hashlimit-upto 1/sec ${PER} x ${PER} y`,
+  '-m policy', '-m policy --pol ipsec', '-m policy --dir x', '-m policy --dir IN', '-m policy --dir in --pol x', '-m policy --dir in --pol ipsec --strict', '-m policy --dir in --pol none --strict', '-m policy --dir in --pol none --strict --reqid 1', '-m policy ! --dir in', '-m policy --dir in ! --pol none', '-m policy --dir in ! --strict --reqid 1',
+  '-m policy --dir in --dir in', '-m policy --dir in --reqid 1 --reqid 2', '-m policy --dir in --spi 1 --spi 2', '-m policy --dir in --proto ah --proto ah', '-m policy --dir in --mode tunnel --mode tunnel', '-m policy --dir in --reqid 1 --next --reqid 2', '-m policy --dir in --strict --reqid 1 --next', '-m policy --dir in --strict --next --reqid 1',
+  '-m policy --dir in --strict --reqid 1 --next --reqid 1 --next --reqid 1 --next --reqid 1 --next --reqid 1', '-m policy --dir in --proto tcp', '-m policy --dir in --proto nosuch', '-m policy --dir in --proto ESPN', '-m policy --dir in --mode x', '-m policy --dir in --reqid 4294967296', '-m policy --dir in --spi -1', '-m policy --dir in --strict --reqid 1 ! --next --reqid 2',
+  ...[['in', 'OUTPUT'], ['out', 'INPUT']].map(([dir, chain]) => [`-m policy --dir ${dir!}`, 'filter', chain!] as const), ['-m policy --dir out', 'mangle', 'PREROUTING'], ['-m policy --dir in', 'mangle', 'POSTROUTING'],
   '-m statistic', '-m statistic --mode random', '-m statistic --mode nth', '-m statistic --mode wrong --probability 1', '-m statistic --probability 1', '-m statistic ! --mode random --probability 1', ...['1.1', '-0.1', 'x', '""', '1x', '1e', 'inf'].map((p) => `-m statistic --mode random --probability ${p}`),
   '-m statistic --mode nth --every 5', '-m statistic --mode nth --packet 1', '-m statistic --mode nth --every 5 --packet 5', '-m statistic --mode nth --every 0 --packet 0', '-m statistic --mode nth --every 5 ! --packet 1', '-m statistic --mode nth --probability 0.5', '-m statistic --mode random --every 5 --packet 1',
   '-m statistic --mode random --probability 1 --every 5 --packet 1', '-m statistic --mode nth --every 4294967296 --packet 1', '-m statistic --mode random --probability 1 --probability 1',
@@ -187,6 +203,7 @@ const REFUSED: readonly Refused[] = [
 
 const REFUSED_BY: Readonly<Record<IpFamily, readonly Refused[]>> = {
   ipv4: [
+    ...['--tunnel-dst 10.0.0.0/8', '--mode transport --tunnel-src 1.2.3.4', '! --mode tunnel --tunnel-src 1.2.3.4', '--mode tunnel --tunnel-src ::1', '--mode tunnel --tunnel-src 1.2.3.4/x', '--mode tunnel --tunnel-src 1.2.3.4 --tunnel-src 1.2.3.4', '--mode tunnel --tunnel-dst 1.2.3.4 --tunnel-dst 1.2.3.4'].map((options) => `-m policy --dir in ${options}`),
     ...['33', '255.0.255.0', '::'].map((mask) => `-m hashlimit --hashlimit-upto 1/sec --hashlimit-srcmask ${mask} ${PER} x`),
     '-m ttl', '-m ttl --ttl-eq 256', '-m ttl --ttl-eq -1', '-m ttl ! --ttl-lt 1', '-m ttl ! --ttl-gt 1', '-m ttl --ttl-eq 1 --ttl-lt 2', '-m ttl --ttl-lt 1 --ttl-gt 2', '-m ttl --ttl-eq 1 --ttl 1', '-m ttl --ttl-gt', '-m ttl --ttl-eq 1:2',
     '-m hl --hl-eq 1', '-m iprange --src-range 1.2.3.256', '-m iprange --src-range 1.2.3.4.5', '-m iprange --src-range 1.2.3.4-', '-m iprange --src-range 1.2.3.4-1.2.3.5-1.2.3.6', '-m iprange --src-range ::1', '-m iprange --src-range 1.1.1.1 --src-range 1.1.1.1', '-m iprange --src-range 1.1.1.1/8',

@@ -7,7 +7,7 @@ import type { IpFamily } from '../../lib/wire/ip.js'
 import { parseRule } from '../../lib/wire/xtables/parse.js'
 import type { Resolver } from '../../lib/wire/xtables/payload.js'
 import { decodeRule, encodeRule, printRule, type Rule, type RuleEnvironment } from '../../lib/wire/xtables/rule.js'
-import { only, readAnyBytes, roundTrip, ruleOf, structOf, words } from '../support/rule-bytes.js'
+import { only, readAnyBytes, readDamagedBytes, roundTrip, ruleOf, structOf, words } from '../support/rule-bytes.js'
 
 const resolver: Resolver = {
   servicePort: () => undefined, protocolNumber: () => undefined, protocolName: () => undefined, hostAddresses: () => [],
@@ -126,6 +126,17 @@ t.test('hashlimit: numbers that no text says', async (t) => {
   t.equal(printRule({ bytes }, env), ' -m hashlimit --hashlimit-upto 0b/s --hashlimit-name x')
 })
 
+t.test('policy: masks with gaps, which 1.8.9 loses, and the struct', async (t) => {
+  const env = environment('ipv4')
+  const text = '-m policy --dir out --pol ipsec --strict ! --reqid 258 --spi 0x102 --proto 108 --mode tunnel --tunnel-dst 10.1.2.3/255.0.255.0 ! --tunnel-src 1.2.3.4 --next --reqid 1'
+  roundTrip(t, text.replace('108', 'ipcomp'), text, env)
+  const struct = Buffer.from(structOf(parseRule(words(text), env).rules[0]!, 'ipv4')).toString('hex')
+  const ones = 'ff'.repeat(12)
+  // Four elements: source, mask, destination, mask, SPI, reqid, protocol, mode, what is compared, what is inverted; flags; how many.
+  t.equal(struct, '01020304' + '00'.repeat(12) + 'ff'.repeat(16) + '0a010203' + '00'.repeat(12) + 'ff00ff00' + ones + '02010000' + '02010000' + '6c' + '01' + '3f' + '21'
+    + '00'.repeat(68) + '01000000' + '0000' + '20' + '00' + '00'.repeat(152) + '0a00' + '0200' + '00000000')
+})
+
 t.test('refused here, though iptables takes it', async (t) => {
   for (const rule of [
     '-m physdev --physdev-in ""', '-m physdev --physdev-out ""',
@@ -195,6 +206,11 @@ t.test('typed values: what is refused', async (t) => {
       [{ tableGcInterval: 0 }, RangeError], [{ tableExpire: 0 }, RangeError], [{ tableSize: -1 }, RangeError], [{ rateInterval: 0 }, RangeError], [{ rateMatch: 1 }, TypeError]] as [never, ErrorConstructor][])
       .map(([rest, error]) => [{ matches: [{ name: 'hashlimit', tableName: 'x', upto: '1/sec', ...rest as object }] }, error] as [Rule, ErrorConstructor]),
     [{ matches: [{ name: 'hashlimit', upto: '4kb/s', burst: 5, tableName: 'x' }] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'hashlimit', upto: { period: 2 ** 33 }, rateMatch: true, tableName: 'x' }] }, { code: 'NFKIT_BAD_RULE' }],
+    [{ matches: [{ name: 'policy' } as never] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'policy', direction: 'x' as never }] }, TypeError], [{ matches: [{ name: 'policy', direction: 'in', policy: 'x' as never }] }, TypeError],
+    ...([[[], RangeError], [[{}, {}, {}, {}, {}], RangeError], ['x', TypeError], [[5], TypeError], [[{ nosuch: 1 }], TypeError], [[{ reqid: -1 }], RangeError], [[{ spi: 'x' }], TypeError], [[{ protocol: 'tcp' }], TypeError], [[{ mode: { not: 'x' } }], TypeError], [[{ tunnelSource: 5 }], TypeError],
+      [[{ reqid: 1 }, { reqid: 2 }], { code: 'NFKIT_BAD_RULE' }], [[{ tunnelSource: '1.2.3.4' }], { code: 'NFKIT_BAD_RULE' }], [[{ tunnelSource: '1.2.3.4', mode: 'transport' }], { code: 'NFKIT_BAD_RULE' }]] as [never, ErrorConstructor][])
+      .map(([elements, error]) => [{ matches: [{ name: 'policy', direction: 'in', elements }] }, error] as [Rule, ErrorConstructor]),
+    [{ matches: [{ name: 'policy', direction: 'in', elements: { not: [] } as never }] }, TypeError], [{ matches: [{ name: 'policy', direction: 'in', strict: true }] }, { code: 'NFKIT_BAD_RULE' }], [{ matches: [{ name: 'policy', direction: 'in', policy: 'none', strict: true }] }, { code: 'NFKIT_BAD_RULE' }],
     [{ matches: [{ name: 'set' } as never] }, { code: 'NFKIT_BAD_RULE' }],
     ...([[{ set: 'bar', directions: ['src'] }, RangeError], [{ set: 'foo', directions: [] }, RangeError], [{ set: 'foo', directions: ['in'] }, RangeError], [{ set: 'foo' }, TypeError], [{ set: 65535, directions: ['src'] }, RangeError], [{ set: null, directions: ['src'] }, TypeError], ['foo', TypeError]] as [never, ErrorConstructor][])
       .map(([match, error]) => [{ matches: [{ name: 'set', match }] }, error] as [Rule, ErrorConstructor]),
@@ -229,6 +245,8 @@ t.test('typed values: what is kept', async (t) => {
   keep([{ name: 'physdev', isIn: { not: true }, in: 'eth+', isOut: true, out: { not: 'eth0' }, isBridged: true }])
   keep([{ name: 'hashlimit', above: '10/min', burst: 3, mode: ['srcip', 'dstport'], sourceMask: 24, destinationMask: 0, tableName: 'x', tableSize: 1, tableMax: 2, tableGcInterval: 3, tableExpire: 4 }])
   keep([{ name: 'hashlimit', upto: '4kb/s', burst: 8192, tableName: 'x' }, { name: 'hashlimit', upto: '40/sec', burst: 5, tableName: 'y', rateMatch: true, rateInterval: 60 }])
+  keep([{ name: 'policy', direction: 'out', policy: 'none' }, { name: 'policy', direction: 'in', policy: 'ipsec', elements: [{ reqid: { not: 0 } }] }])
+  keep([{ name: 'policy', direction: 'in', policy: 'ipsec', strict: true, elements: [{ reqid: 1, spi: { not: 2 }, protocol: 'ah', mode: { not: 'transport' }, tunnelDestination: { not: '10.0.0.0/8' }, tunnelSource: '1.2.3.4/32' }, { mode: 'tunnel' }, { spi: 5 }, { protocol: { not: 'esp' } }] }])
   keep([{ name: 'set', match: { not: { set: 'foo', directions: ['src', 'dst'] } }, returnNomatch: true, updateCounters: false, updateSubcounters: false, packetsEqual: { not: '18446744073709551615' }, bytesLess: 5 }])
   keep([{ name: 'limit', rate: '7/sec', burst: 3 }, { name: 'limit', rate: '1000/day', burst: 5 }, { name: 'statistic', mode: 'random', probability: { not: 0.25 } }, { name: 'statistic', mode: 'nth', every: { not: 0xffffffff }, packet: 1 }])
   keep([{ name: 'string', pattern: 'a "b" \\', algorithm: 'bm', to: 9 }, { name: 'string', pattern: { not: { hex: '00ff' } }, algorithm: 'fsm', from: 9, ignoreCase: true }])
@@ -240,9 +258,25 @@ t.test('typed values: what is kept', async (t) => {
 const ALL: readonly (readonly [name: string, revision: number, size: number, protocol?: number])[] = [
   ['ttl', 0, 2], ['hl', 0, 2], ['tcpmss', 0, 6, 6], ['tos', 1, 3], ['iprange', 1, 68], ['owner', 1, 20], ['physdev', 0, 66], ['icmp', 0, 4, 1], ['icmp6', 0, 4, 58],
   ['limit', 0, 40], ['statistic', 0, 24], ['string', 1, 160], ['recent', 1, 228], ['recent', 0, 212], ['time', 0, 24],
-  ['hashlimit', 3, 312], ['hashlimit', 2, 304], ['hashlimit', 1, 56], ['set', 4, 48], ['set', 3, 48], ['set', 2, 4], ['set', 1, 4],
+  ['policy', 0, 308], ['hashlimit', 3, 312], ['hashlimit', 2, 304], ['hashlimit', 1, 56], ['set', 4, 48], ['set', 3, 48], ['set', 2, 4], ['set', 1, 4],
 ]
 
 t.test('any bytes are read', async (t) => {
   for (const [name, revision, size, protocol] of ALL) readAnyBytes(t, name, revision, size, environment('ipv4'), protocol)
+})
+
+/** Rules that have much in their structs. */
+const FULL: readonly (readonly [name: string, revision: number, rules: readonly string[], family?: IpFamily])[] = [
+  ...[3, 2, 1].map((revision) => ['hashlimit', revision, ['-m hashlimit --hashlimit-above 10/min --hashlimit-mode srcip --hashlimit-name x', '-m hashlimit --hashlimit-upto 4kb/s --hashlimit-burst 9kb --hashlimit-name y --hashlimit-srcmask 5']] as const),
+  ['hashlimit', 3, ['-m hashlimit --hashlimit-upto 10/min --hashlimit-rate-match --hashlimit-name x', '-m hashlimit --hashlimit-upto 10mb/s --hashlimit-rate-match --hashlimit-rate-interval 7 --hashlimit-name x'], 'ipv6'],
+  ['limit', 0, ['-m limit', '-m limit --limit 7/sec --limit-burst 9']], ['statistic', 0, ['-m statistic --mode random --probability 0.3', '-m statistic --mode nth ! --every 5 --packet 3']],
+  ['string', 1, ['-m string --string abc --algo bm', '-m string ! --hex-string |00ff| --algo kmp --from 5 --to 9']], ['recent', 1, ['-m recent --set', '-m recent ! --rcheck --seconds 5 --reap --rttl --rdest --mask 255.0.0.0']], ['recent', 0, ['-m recent --update --hitcount 3']],
+  ['recent', 1, ['-m recent --set --mask ffff::'], 'ipv6'], ['time', 0, ['-m time', '-m time --timestart 23:00 --timestop 1:00 --contiguous --monthdays 5 --weekdays Tue --datestart 2024 --kerneltz']],
+  ['policy', 0, ['-m policy --dir in', '-m policy --dir in --strict --reqid 1 --spi 2 --proto esp --mode tunnel --tunnel-src 1.2.3.4/8 --tunnel-dst 1.2.3.4 --next ! --reqid 2', '-m policy --dir out --pol none']],
+  ['policy', 0, ['-m policy --dir out --mode tunnel --tunnel-src ::1/8'], 'ipv6'],
+  ...[4, 3].map((revision) => ['set', revision, ['-m set ! --match-set foo src,dst --return-nomatch --packets-eq 5 --bytes-gt 7 ! --update-counters']] as const),
+]
+
+t.test('damaged structs are read', async (t) => {
+  for (const [name, revision, rules, family = 'ipv4'] of FULL) readDamagedBytes(t, name, revision, rules, environment(family))
 })

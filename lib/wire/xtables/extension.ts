@@ -4,7 +4,7 @@
 import { invalidArgument } from '../../errors.js'
 import type { IpFamily } from '../ip.js'
 import { Payload, type RuleContext, RuleError } from './payload.js'
-import type { Not, Property } from './property.js'
+import { isNot, type Property } from './property.js'
 
 /** The typed matches by name; each extension's file adds its own by declaration merging, and so can users. */
 export interface Matches {}
@@ -237,8 +237,4 @@ export function sameExtension(extension: Extension, a: Payload, b: Payload): boo
   const end = extension.userSize ?? extension.size
   for (let i = 0; i < end; i++) if (a.u8(i) !== b.u8(i)) return false
   return true
-}
-
-function isNot(value: unknown): value is Not<unknown> {
-  return typeof value === 'object' && value !== null && 'not' in value && Object.keys(value).length === 1
 }

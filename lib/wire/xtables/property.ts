@@ -8,6 +8,10 @@ import { type Payload, type RuleContext, RuleError } from './payload.js'
 /** A negated value. */
 export interface Not<T> { not: T }
 
+export function isNot(value: unknown): value is Not<unknown> {
+  return typeof value === 'object' && value !== null && 'not' in value && Object.keys(value).length === 1
+}
+
 /** How a value lies in the struct and how it is spelled. */
 export interface PropertyType<T> {
   /** The value, or undefined where the struct says that there is none. */

@@ -180,7 +180,7 @@ function register(layout: Layout): void {
     decode(p) {
       const count = read(p, BURST)
       if (!has(p, BYTES)) return fromBigInt(count)
-      return count === 0n ? undefined : fromBigInt(BigInt.asUintN(64, count * costToBytes(read(p, RATE))))
+      return count === 0n ? undefined : fromBigInt(count * costToBytes(read(p, RATE)))
     },
     encode(p, value, name) {
       const number = toBigInt(value, name)
@@ -296,6 +296,8 @@ function register(layout: Layout): void {
   ]
   registerExtension({
     kind: 'match', name: 'hashlimit', revision, size: layout.size, userSize: layout.userSize, oneOf: ['upto', 'above'], check, print,
+    // Rates over no time the kernel refuses, too.
+    recognises: (p) => INTERVAL === undefined || !has(p, RATE_MATCH) || p.u32(INTERVAL) !== 0,
     init(p, ctx) {
       write(p, BURST, BigInt(DEFAULT_BURST))
       p.setU32(GC, DEFAULT_GC)

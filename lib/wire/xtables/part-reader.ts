@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Matches and targets of rules as iptables-save prints them, text to bytes: `-m NAME` with options of its own only, by their whole
-// names. What was made once is kept as long as the same text comes back often enough. Anything else is for parse.ts.
+// names. Anything else is for parse.ts.
 
 import { Writer } from '../bytes.js'
 import { appendExtension, EXTENSION_HEADER } from './entry.js'
@@ -14,10 +14,8 @@ const SPACE = 32
 const BANG = 33
 const DASH = 45
 
-/** Texts that are kept by one reader; then all are forgotten. */
-const KEPT = 4096
-/** After so many texts it is seen whether keeping them is of use. */
-const TRIAL = 256
+/** After so many different texts it is seen whether keeping them is of use. */
+const TRIAL = 1024
 
 /** One extension in rules of one protocol. */
 export class PartReader {
@@ -25,9 +23,9 @@ export class PartReader {
   readonly #ctx: RuleContext
   /** Header and struct before any option. */
   readonly #template: Int32Array
-  #kept: Map<string, Int32Array> | undefined = new Map()
-  #hits = 0
-  #misses = 0
+  /** Texts that were read, and of them those that were found again since. */
+  #read = 0
+  #foundAgain = 0
 
   /** @throws RuleError for an extension that cannot begin here */
   constructor(extension: Extension, ctx: RuleContext) {
@@ -41,30 +39,27 @@ export class PartReader {
     this.#template = new Int32Array(bytes.buffer, bytes.byteOffset, (EXTENSION_HEADER + size) >> 2)
   }
 
+  /** What follows -m or -j. */
+  get name(): string { return this.#extension.name }
+
   /** Words that the bytes take. */
   get length(): number { return this.#template.length }
+
+  /** Whether texts of this extension come back often enough to be kept. */
+  get keeps(): boolean { return this.#read < TRIAL || this.#read <= 2 * this.#foundAgain }
+
+  /** Says that a text that was kept was found again. */
+  found(): void { this.#foundAgain++ }
 
   /**
    * Writes what `text` from `from` (behind the name) to `to` says at the word `at` of a block. False for what parse.ts must read;
    * mistakes are its, too.
    */
   read(text: string, from: number, to: number, { words, bytes, view }: RuleBlock, at: number): boolean {
-    const kept = this.#kept
-    let key: string | undefined
-    if (kept !== undefined) {
-      key = text.slice(from, to)
-      const known = kept.get(key)
-      if (known !== undefined) {
-        this.#hits++
-        copy(known, words, at)
-        return true
-      }
-    }
-    copy(this.#template, words, at)
+    this.#read++
+    copyWords(this.#template, words, at)
     const payload = new Payload({ bytes, view }, (at << 2) + EXTENSION_HEADER, (this.#template.length << 2) - EXTENSION_HEADER)
-    if (!this.#options(text, from, to, payload)) return false
-    if (kept !== undefined) this.#keep(kept, key!, words.slice(at, at + this.#template.length))
-    return true
+    return this.#options(text, from, to, payload)
   }
 
   #options(text: string, from: number, to: number, payload: Payload): boolean {
@@ -100,18 +95,10 @@ export class PartReader {
     }
     return true
   }
-
-  #keep(kept: Map<string, Int32Array>, key: string, words: Int32Array): void {
-    this.#misses++
-    if (this.#misses >= TRIAL && this.#misses > this.#hits) this.#kept = undefined
-    else {
-      if (kept.size >= KEPT) kept.clear()
-      kept.set(key, words)
-    }
-  }
 }
 
-function copy(from: Int32Array, to: Int32Array, at: number): void {
+/** Copies a part into a block. */
+export function copyWords(from: Int32Array, to: Int32Array, at: number): void {
   if (from.length > 48) to.set(from, at)
   else for (let i = 0; i < from.length; i++) to[at + i] = from[i]!
 }

@@ -269,25 +269,41 @@ export function fixedString(
 ): PropertyType<string> {
   const { min = 0, quote = true, truncate = false } = limits
   const put = (p: Payload, text: string, fail: (expected: string) => Error) => {
+    if (text.length >= min && text.length < length && putAscii(p, offset, text)) return
     const data = encoder.encode(text)
     if (data.length < min || data.length > length - 1 || data.includes(0)) throw fail(`a string of ${min} to ${length - 1} bytes`)
     p.set(offset, data)
   }
-  const get = (p: Payload) => {
-    const data = p.slice(offset, length)
-    const nul = data.indexOf(0)
-    return decoder.decode(nul < 0 ? data : data.subarray(0, nul))
-  }
+  const get = (p: Payload) => stringAt(p, offset, length)
   return {
     decode: get,
     encode(p, value, name) {
       if (typeof value !== 'string') throw invalidArgument(name, 'a string', value)
       put(p, value, (expected) => outOfRange(name, expected, value))
     },
-    parse: (p, text, option) => put(p, truncate ? shortened(text, length - 1) : text, (expected) => new RuleError(`${option}: expected ${expected}, got "${text}"`)),
+    parse: (p, text, option) => put(p, truncate && text.length > (length - 1) / 3 ? shortened(text, length - 1) : text, (expected) => new RuleError(`${option}: expected ${expected}, got "${text}"`)),
     // Where iptables never quotes, what would fall into several words is quoted all the same.
     print: (p) => (quote || /[\s"]/.test(get(p)) ? quoted(get(p)) : get(p)),
   }
+}
+
+/** Writes a string of ASCII without NUL; false for any other, of which a part may have been written. */
+function putAscii(p: Payload, offset: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === 0 || code > 0x7f) return false
+    p.setU8(offset + i, code)
+  }
+  return true
+}
+
+/** A string up to its NUL or the end of its array. */
+function stringAt(p: Payload, offset: number, length: number): string {
+  let end = 0
+  let bits = 0
+  for (let byte; end < length && (byte = p.u8(offset + end)) !== 0; end++) bits |= byte
+  const data = p.input.bytes.subarray(p.at + offset, p.at + offset + end)
+  return bits > 0x7f ? decoder.decode(data) : String.fromCharCode.apply(null, data as unknown as number[])
 }
 
 /** The beginning of a string that fits into `length` bytes, without half a character at its end. */

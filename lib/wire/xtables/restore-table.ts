@@ -31,6 +31,8 @@ export class RestoreTable {
   /** The run that a chain ends with, as long as it can grow. */
   readonly #tails = new Map<ChainImage, Tail>()
   #references: Map<string, number> | undefined
+  /** Another number whenever a chain has come, gone or changed its name. */
+  version = 0
   /** Built-in chains whose policy the text has set. */
   readonly policiesSet = new Set<string>()
 
@@ -59,6 +61,7 @@ export class RestoreTable {
       this.#empty(chain)
       if (chain.hook === undefined) this.#byName.delete(chain.name)
     }
+    this.version++
     const kept = this.image.chains.filter((chain) => chain.hook !== undefined)
     this.image.chains.splice(0, this.image.chains.length, ...kept)
   }
@@ -77,6 +80,7 @@ export class RestoreTable {
     const chain: ChainImage = { name, hook: undefined, policy: 'RETURN', policyEntry: -1, pieces: [] }
     this.image.chains.splice(placeOf(this.image.chains, name), 0, chain)
     this.#byName.set(name, chain)
+    this.version++
   }
 
   setPolicy(name: string, policy: string, counters: Counters | undefined): void {
@@ -268,6 +272,7 @@ export class RestoreTable {
     if (references > 0) throw new RuleError(`${references} rules lead to chain ${chain.name}: it cannot be deleted`)
     this.image.chains.splice(this.image.chains.indexOf(chain), 1)
     this.#byName.delete(chain.name)
+    this.version++
   }
 
   #referencesTo(name: string): number {
@@ -309,6 +314,7 @@ export class RestoreTable {
     chain.name = to
     this.image.chains.splice(placeOf(this.image.chains, to), 0, chain)
     this.#byName.set(to, chain)
+    this.version++
   }
 }
 

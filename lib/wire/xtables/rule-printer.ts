@@ -11,8 +11,8 @@ import type { TableImage } from './table.js'
 
 /** Texts that are kept; then all are forgotten. */
 const KEPT = 20000
-/** Longer structs are as good as never the same twice. */
-const MAX_KEPT_BYTES = 640
+/** Longer parts (comments, programs, strings to search for) are seldom the same twice. */
+const MAX_KEPT_BYTES = 256
 
 interface Kept {
   readonly words: Int32Array

@@ -6,16 +6,15 @@
 import { inputOf, LITTLE_ENDIAN } from '../bytes.js'
 import { type EntryLayout, EXTENSION_HEADER, IP6T_F_GOTO, IPT_F_GOTO, VERDICT, XT_INV } from './entry.js'
 import { parseRule, protocolMatch } from './parse.js'
-import { PartReader } from './part-reader.js'
+import { copyWords, PartReader } from './part-reader.js'
 import { Payload, type RuleContext } from './payload.js'
 import { RULE_ROOM, type RestoreTable } from './restore-table.js'
 import { contextOf, requireExtension, type RuleEnvironment, STANDARD_TARGET } from './rule.js'
 import type { RuleBlock } from './rule-block.js'
 import type { ChainImage } from './table.js'
+import { hashOn, TextMemo } from './text-memo.js'
 import { endOfWord, splitWords } from './words.js'
 
-/** Settings that are kept; then all are forgotten. */
-const KEPT = 4096
 const SPACE = 32
 const BANG = 33
 const QUOTE = 34
@@ -43,19 +42,27 @@ interface Protocol {
   readonly targets: Map<string, PartReader | null>
   /** The match of the protocol, for its options without -m. */
   implicit: PartReader | null | undefined
+  /** Parts that were read before, by their whole text; of verdicts without a reader. */
+  readonly kept: TextMemo<KeptPart>
+}
+
+interface KeptPart {
+  readonly words: Int32Array
+  readonly reader: PartReader | undefined
 }
 
 export class RuleReader {
   readonly #table: RestoreTable
   readonly #environment: RuleEnvironment
   readonly #layout: EntryLayout
-  readonly #settings = new Map<string, Setting | null>()
+  readonly #settings = new TextMemo<Setting | null>()
   readonly #scopes = new Map<string, Scope>()
   readonly #entryWords: number
   readonly #ipv4: boolean
   /** The chain of the rule before, and what goes with it. */
   #chainName = ''
   #chain: ChainImage | undefined
+  #version = 0
   #scope: Scope | undefined
 
   constructor(table: RestoreTable, environment: RuleEnvironment) {
@@ -91,6 +98,7 @@ export class RuleReader {
       if (bit === 0 || (seen & bit) !== 0) return false
       seen |= bit
       let stop = option + 2
+      let hash = option - at + letter
       if (bit !== 32) {
         if (text.charCodeAt(stop) !== SPACE) return false
         stop++
@@ -106,16 +114,16 @@ export class RuleReader {
           const code = text.charCodeAt(stop)
           if (code === SPACE) break
           if (code === QUOTE || code < SPACE) return false
+          hash = hashOn(hash, code)
           stop++
         }
       }
       if (stop < end && text.charCodeAt(stop) !== SPACE) return false
-      const group = text.slice(at, stop)
-      let setting = this.#settings.get(group)
-      if (setting === undefined) setting = this.#readSetting(group)
+      const group = this.#settings.find(text, at, stop, hash) ?? this.#readSetting(text.slice(at, stop), hash)
+      const setting = group.value
       if (setting === null) return false
       for (let i = 0; i < setting.length; i += 2) words[start + setting[i]!]! |= setting[i + 1]!
-      if (bit === 16) protocol = group
+      if (bit === 16) protocol = group.text
       at = stop
     }
     // Refused by iptables, which says it better.
@@ -131,33 +139,39 @@ export class RuleReader {
       if (target !== 0 || (letter === DASH && next !== start + this.#entryWords)) return false
       const stop = endOfPart(text, at, end)
       if (stop < 0) return false
-      if (letter === C_J || letter === C_G) {
-        target = next
-        if (text.charCodeAt(at + 3) !== SPACE || stop <= at + 4) return false
-        let name = at + 4
-        while (name < stop && text.charCodeAt(name) !== SPACE) name++
-        const word = text.slice(at + 4, name)
-        const verdict = letter === C_J ? verdicts.get(word) : undefined
-        const to = verdict === undefined ? this.#table.chain(word) : undefined
-        if (verdict !== undefined || to !== undefined) {
-          if (name !== stop || to?.hook !== undefined || (verdict === VERDICT.DROP && this.#environment.table === 'nat')) return false
-          next = putStandardTarget(words, next, verdict ?? block.names.numberOf(word) + 1)
-          if (letter === C_G) words[start + (this.#layout.flags >> 2)]! |= this.#ipv4 ? GOTO_WORD.ipv4 : GOTO_WORD.ipv6
-          at = stop
-          continue
-        }
-        if (letter === C_G) return false
-      } else if (letter !== C_M && letter !== DASH && text.charCodeAt(at + 1) !== BANG) return false
-      let reader: PartReader | null
-      let options = at
       known ??= this.#protocolOf(protocol, block, start)
-      if (letter === C_J || letter === C_M) {
+      if (letter === C_J || letter === C_G) target = next
+      else if (letter !== C_M && letter !== DASH && text.charCodeAt(at + 1) !== BANG) return false
+      const hash = partHash
+      const kept = known.kept.find(text, at, stop, hash)?.value
+      if (kept !== undefined) {
+        if (next + kept.words.length + (STANDARD_TARGET >> 2) > room || (kept.reader !== undefined && letter === C_J && this.#shadowed(kept.reader))) return false
+        copyWords(kept.words, words, next)
+        kept.reader?.found()
+        next += kept.words.length
+        at = stop
+        continue
+      }
+      let reader: PartReader | null | undefined
+      let options = at
+      if (letter === C_J || letter === C_G || letter === C_M) {
         if (text.charCodeAt(at + 3) !== SPACE) return false
         options = endOfWord(text, at + 4, stop)
-        reader = this.#reader(letter === C_M ? 'match' : 'target', text.slice(at + 4, options), known)
+        const name = text.slice(at + 4, options)
+        const verdict = letter === C_J ? verdicts.get(name) : undefined
+        const to = letter === C_M || verdict !== undefined ? undefined : this.#table.chain(name)
+        if (verdict !== undefined || to !== undefined) {
+          if (options !== stop || to?.hook !== undefined || (verdict === VERDICT.DROP && this.#environment.table === 'nat')) return false
+          if (letter === C_G) words[start + (this.#layout.flags >> 2)]! |= this.#ipv4 ? GOTO_WORD.ipv4 : GOTO_WORD.ipv6
+          next = putStandardTarget(words, next, verdict ?? block.names.numberOf(name) + 1)
+        } else if (letter === C_G) return false
+        else reader = this.#reader(letter === C_M ? 'match' : 'target', name, known)
       } else reader = known.implicit === undefined ? known.implicit = this.#implicit(protocol, known) : known.implicit
-      if (reader === null || next + reader.length + (STANDARD_TARGET >> 2) > room || !reader.read(text, options, stop, block, next)) return false
-      next += reader.length
+      if (reader !== undefined) {
+        if (reader === null || next + reader.length + (STANDARD_TARGET >> 2) > room || !reader.read(text, options, stop, block, next)) return false
+        if (reader.keeps) known.kept.keep(text.slice(at, stop), hash, { words: words.slice(next, next + reader.length), reader })
+        next += reader.length
+      } else if (words[next - 2]! < 0) known.kept.keep(text.slice(at, stop), hash, { words: words.slice(target, next), reader: undefined })
       at = stop
     }
     if (target === 0) {
@@ -181,7 +195,8 @@ export class RuleReader {
 
   #chainOf(text: string, from: number, to: number): ChainImage | undefined {
     const name = this.#chainName
-    if (this.#chain === undefined || to - from !== name.length || !text.startsWith(name, from) || this.#table.chain(name) !== this.#chain) {
+    if (this.#chain === undefined || to - from !== name.length || !text.startsWith(name, from) || this.#version !== this.#table.version) {
+      this.#version = this.#table.version
       this.#chainName = text.slice(from, to)
       this.#chain = this.#table.chain(this.#chainName)
       this.#scope = this.#chain === undefined ? undefined : this.#scopeOf(this.#chain)
@@ -200,7 +215,7 @@ export class RuleReader {
     return scope
   }
 
-  #readSetting(group: string): Setting | null {
+  #readSetting(group: string, hash: number) {
     let setting: Setting | null = null
     try {
       const { rules } = parseRule(splitWords(group).words, this.#environment)
@@ -216,8 +231,7 @@ export class RuleReader {
         setting = Int32Array.from(pairs)
       }
     } catch { /* the long way says what is wrong */ }
-    this.#keep(this.#settings, group, setting)
-    return setting
+    return this.#settings.keep(group, hash, setting)
   }
 
   /** The readers for the protocol of an entry, by the text that gave it. */
@@ -226,7 +240,7 @@ export class RuleReader {
     let known = scope.protocols.get(text)
     if (known === undefined) {
       const entry = new Payload(inputOf(block.bytes.subarray(start << 2)), 0, this.#layout.size)
-      known = { ctx: contextOf(entry, this.#layout, scope.environment), matches: new Map(), targets: new Map(), implicit: undefined }
+      known = { ctx: contextOf(entry, this.#layout, scope.environment), matches: new Map(), targets: new Map(), implicit: undefined, kept: new TextMemo() }
       scope.protocols.set(text, known)
     }
     return known
@@ -242,14 +256,14 @@ export class RuleReader {
     return reader
   }
 
+  /** Whether a chain has taken the name of a target since: chains win. */
+  #shadowed({ name }: PartReader): boolean {
+    return this.#table.chain(name) !== undefined
+  }
+
   #implicit(protocol: string, known: Protocol): PartReader | null {
     const name = protocolMatch(splitWords(protocol).words.at(-1), this.#environment)
     return name === undefined ? null : this.#reader('match', name, known)
-  }
-
-  #keep<T>(map: Map<string, T>, key: string, value: T): void {
-    if (map.size >= KEPT) map.clear()
-    map.set(key, value)
   }
 }
 
@@ -320,18 +334,31 @@ function putIpv4(text: string, from: number, end: number, words: Int32Array, add
   return at
 }
 
+/** The hash of the part that {@link endOfPart} went through. */
+let partHash = 0
+
 /** Where the next ` -m `, ` -j ` or ` -g ` begins behind the space at `at`, or the end; -1 for a quote that is left open and for blanks that are no space. */
 function endOfPart(text: string, at: number, end: number): number {
-  for (let i = at + 1; i < end; i++) {
+  let hash = 0
+  let i = at + 1
+  for (; i < end; i++) {
     const code = text.charCodeAt(i)
     if (code === QUOTE) {
-      for (i++; i < end && text.charCodeAt(i) !== QUOTE; i++) if (text.charCodeAt(i) === BACKSLASH) i++
+      for (i++; i < end; i++) {
+        const quoted = text.charCodeAt(i)
+        if (quoted === QUOTE) break
+        hash = hashOn(hash, quoted)
+        if (quoted === BACKSLASH) i++
+      }
       if (i >= end) return -1
     } else if (code === SPACE) {
-      if (text.charCodeAt(i + 1) !== DASH || text.charCodeAt(i + 3) !== SPACE || i + 3 >= end) continue
-      const letter = text.charCodeAt(i + 2)
-      if (letter === C_M || letter === C_J || letter === C_G) return i
+      if (text.charCodeAt(i + 1) === DASH && text.charCodeAt(i + 3) === SPACE && i + 3 < end) {
+        const letter = text.charCodeAt(i + 2)
+        if (letter === C_M || letter === C_J || letter === C_G) break
+      }
     } else if (code < SPACE) return -1
+    hash = hashOn(hash, code)
   }
-  return end
+  partHash = hash
+  return i
 }

@@ -6,6 +6,9 @@ import { printRule, type RuleEnvironment } from './rule.js'
 import { RulePrinter } from './rule-printer.js'
 import { type ChainImage, isRun, type NewRule, type TableImage } from './table.js'
 
+/** Lines that are joined at once. */
+const CHUNK = 256
+
 /**
  * The lines from `*table` to `COMMIT`, the last one ended, too. `counters` puts `[packets:bytes]` before each rule; policies have
  * theirs always. What has no description is printed as the number of its bytes, in brackets: such a line cannot be read again.
@@ -14,25 +17,32 @@ import { type ChainImage, isRun, type NewRule, type TableImage } from './table.j
 export function saveTable(image: TableImage, environment: RuleEnvironment, counters = false): string {
   const printer = new RulePrinter(image, environment)
   const chains = inOrder(image.chains)
-  let text = `*${image.info.name}\n`
-  for (const chain of chains) text += `:${chain.name} ${chain.hook === undefined ? '- [0:0]' : `${chain.policy} [${policyCounters(image, chain)}]`}\n`
+  // Joined by the hundred: one string of a million pieces would cost more than all of them.
+  const chunks: string[] = []
+  let lines: string[] = []
+  const line = (text: string) => {
+    if (lines.push(text) < CHUNK) return
+    chunks.push(lines.join('\n'))
+    lines = []
+  }
+  line(`*${image.info.name}`)
+  for (const chain of chains) line(`:${chain.name} ${chain.hook === undefined ? '- [0:0]' : `${chain.policy} [${policyCounters(image, chain)}]`}`)
   for (const { name, pieces } of chains) {
     const start = `-A ${name}`
     for (const piece of pieces) {
       if (isRun(piece) && piece.block === undefined) {
         for (let entry = piece.from; entry < piece.to; entry++) {
-          text += counters ? `[${printer.counters(entry)}] ${start}` : start
-          text += printer.rule(entry)
-          text += '\n'
+          line(counters ? `[${printer.counters(entry)}] ${start}${printer.rule(entry)}` : start + printer.rule(entry))
         }
       } else {
         for (const rule of isRun(piece) ? newRules(piece) : [piece]) {
-          text += `${counters ? `[${rule.packets ?? 0n}:${rule.byteCount ?? 0n}] ` : ''}${start}${printRule(rule, environment)}\n`
+          line(`${counters ? `[${rule.packets ?? 0n}:${rule.byteCount ?? 0n}] ` : ''}${start}${printRule(rule, environment)}`)
         }
       }
     }
   }
-  return `${text}COMMIT\n`
+  chunks.push([...lines, 'COMMIT\n'].join('\n'))
+  return chunks.join('\n')
 }
 
 function policyCounters(image: TableImage, { policyEntry, policyCounters }: ChainImage): string {

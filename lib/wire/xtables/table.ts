@@ -101,7 +101,11 @@ export class TableImage {
     for (let at = 0; at < blob.length; count++) {
       if (count >= info.entries) throw malformed(`more than the ${info.entries} entries of table ${info.name}`)
       offsets[count] = at
-      at = entryAt(layout, input, at, blob.length).end
+      const end = at + (at + layout.size <= blob.length ? input.view.getUint16(at + layout.nextOffset, LITTLE_ENDIAN) : 0)
+      const target = end > at ? at + input.view.getUint16(at + layout.targetOffset, LITTLE_ENDIAN) : 0
+      // A damaged one is told about by entryAt.
+      if (target < at + layout.size || end < target + EXTENSION_HEADER || end > blob.length) entryAt(layout, input, at, blob.length)
+      at = end
       offsets[count + 1] = at
     }
     if (count !== info.entries) throw malformed(`${count} entries where table ${info.name} has ${info.entries}`)

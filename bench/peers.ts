@@ -27,6 +27,14 @@ const PEERS = {
       if (status !== 0) throw new Error(stderr.trim().split('\n').at(-1))
     },
   },
+  'python-iptables': {
+    install: 'apt-get install python3-iptables',
+    isThere: () => {
+      const { error, status, stderr } = spawnSync(DEBIAN_PYTHON, ['-c', 'import iptc'], { encoding: 'utf8' })
+      if (error !== undefined) throw error
+      if (status !== 0) throw new Error(stderr.trim().split('\n').at(-1))
+    },
+  },
   libnetfilter_queue: {
     install: 'apt-get install gcc libc6-dev libnetfilter-queue-dev',
     isThere: () => {
@@ -48,7 +56,7 @@ export function hasPeer(bench: Bench, name: PeerName): boolean {
     return true
   } catch (error) {
     // What set-up met says more than that it is not there now.
-    const why = process.env[`NFKIT_BENCH_${name.replace(' ', '_').toUpperCase()}`] ?? (error instanceof Error ? error.message.split('\n')[0] : error)
+    const why = process.env[`NFKIT_BENCH_${name.replace(/[ -]/, '_').toUpperCase()}`] ?? (error instanceof Error ? error.message.split('\n')[0] : error)
     bench.note(`${name} was not measured (${why}). To install it: ${install}`)
     return false
   }

@@ -16,6 +16,8 @@ export async function ensurePeers (log) {
   const problems = {}
   const { missing, problem } = await ensureTools(['python3-pyroute2'], { log })
   if (missing.length > 0) problems.NFKIT_BENCH_PYROUTE2 = firstLine(problem ?? 'it is not installed, and this may not install it')
+  const iptc = await ensureTools(['python3-iptables', 'iptables'], { log })
+  if (iptc.missing.length > 0) problems.NFKIT_BENCH_PYTHON_IPTABLES = firstLine(iptc.problem ?? 'it is not installed, and this may not install it')
   const queue = await ensureTools(['gcc', 'libc6-dev', 'libnetfilter-queue-dev', 'iptables'], { log })
   if (queue.missing.length > 0) problems.NFKIT_BENCH_LIBNETFILTER_QUEUE = firstLine(queue.problem ?? 'it is not installed, and this may not install it')
   const directory = join(projectRoot, 'bench')

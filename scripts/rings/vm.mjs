@@ -15,7 +15,7 @@ const FILE_LIMIT_MS = 600_000
  * The codec of the extensions is judged by thousands of rules, each a program or two: minutes in a guest without KVM. Their
  * kernel plays no part in most of it, so they run here when they are asked for: `npm test -- vm xtables`.
  */
-const ON_REQUEST = /xtables-(matches|targets)/
+const ON_REQUEST = /xtables-(matches|targets|generated)/
 const GUEST_LIMIT_MS = 40 * 60_000
 
 /** @param {import('../test.mjs').RingContext} context */

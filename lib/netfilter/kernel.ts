@@ -57,11 +57,15 @@ export function possibleTables({ family }: TableAccess): string[] | undefined {
 /** Those that the kernel lists, which are the loaded ones, and those that nfkit describes: asking loads their modules. */
 function extensions(access: TableAccess, kind: 'match' | 'target'): ExtensionSupport[] {
   const described = registeredExtensions(kind, access.family)
-  const listed = access.procList(kind === 'match' ? 'matches' : 'targets') ?? []
-  // The standard targets are '' and ERROR: parts of every table, nothing that a rule asks for.
-  const names = new Set([...listed, ...described.map((one) => one.wireName ?? one.name)].filter((name) => name !== '' && name !== 'ERROR'))
-  return [...names].sort().flatMap((name) => {
-    const revisions = Array.from({ length: MOST_REVISIONS }, (_, revision) => revision).filter((revision) => access.kernelHas(kind, name, revision))
+  const revisionsOf = (name: string) => Array.from({ length: MOST_REVISIONS }, (_, revision) => revision).filter((revision) => access.kernelHas(kind, name, revision))
+  const found = new Map(described.map((one) => [one.wireName ?? one.name, [] as number[]]))
+  for (const name of found.keys()) found.set(name, revisionsOf(name))
+  // Listed only now: a module that has been loaded for one name can bring others. The standard targets, '' and ERROR, are parts of every
+  // table and nothing that a rule asks for.
+  for (const name of access.procList(kind === 'match' ? 'matches' : 'targets') ?? []) {
+    if (name !== '' && name !== 'ERROR' && !found.get(name)?.length) found.set(name, revisionsOf(name))
+  }
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, revisions]) => {
     if (revisions.length === 0) return []
     const typed = new Set(described.filter((one) => (one.wireName ?? one.name) === name).map((one) => one.revision))
     return [{ name, revisions, typed: [...typed].sort((a, b) => a - b) }]

@@ -108,7 +108,9 @@ t.test('without privilege', { skip: noUserNamespaces(fileURLToPath(import.meta.u
   t.same(findings.filter(([about]: string[]) => about === 'tables' || about === 'nft').map(([about, ok]: unknown[]) => [about, ok]), [['tables', null], ['nft', null]])
 })
 
-t.test('names are those of the C library', async (t) => {
+const noGetent = spawnSync('getent', ['protocols', 'tcp']).status === 0 ? false : 'the judge, getent, is not there'
+
+t.test('names are those of the C library', { skip: noGetent }, async (t) => {
   const socket = XtablesSocket.open('ipv4')
   t.teardown(() => socket.close())
   const names = systemResolver(socket)

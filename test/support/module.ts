@@ -76,11 +76,15 @@ function localRule(box: Host, family: IpFamily): void {
 }
 
 /** Appends `-j CLONE --mark MARK` with what comes before it. */
-export function clone(t: Test, host: Host, family: IpFamily, chain: string, matches = '', options: { table?: string; mark?: number } = {}): void {
+export function clone(host: Host, family: IpFamily, chain: string, matches = '', options: { table?: string; mark?: number } = {}): void {
   const { table = chain === 'POSTROUTING' ? 'mangle' : 'filter', mark = MARK } = options
   const nf = Netfilter.open({ family, netns: host.netns })
-  t.teardown(() => nf.close())
-  nf.updateSync(table, (draft) => { draft.chain(chain).append(`${matches} -j CLONE --mark ${mark}`.trim()) })
+  try {
+    nf.updateSync(table, (draft) => { draft.chain(chain).append(`${matches} -j CLONE --mark ${mark}`.trim()) })
+  } finally {
+    // A socket of the namespace would keep it alive.
+    nf.close()
+  }
 }
 
 /** Counters of the module in a namespace, by mark; those that are zero are not there. */

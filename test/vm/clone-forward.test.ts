@@ -24,7 +24,7 @@ for (const [family, address] of [['ipv4', '192.168.2.2'], ['ipv6', 'fd02::2']] a
   t.test(`${family}: each forwarded datagram is sent twice, once to the monitor`, { skip: noModule }, async (t) => {
     const { h1, h2, box, monitor } = await mirrorLab(t)
     const receiver = h2.listen({ protocol: 'udp', port: PORT, address: family === 'ipv4' ? '0.0.0.0' : '::', serve: 'discard' })
-    clone(t, box, family, 'FORWARD', '-p udp --dport 9000')
+    clone(box, family, 'FORWARD', '-p udp --dport 9000')
     const sizes = Array.from({ length: 300 }, (_, i) => 4 + (i * 37) % 1400)
     let originals: string[] = []
     const copies = await arrivals(box, 'eth2', monitor, async () => {
@@ -40,7 +40,7 @@ for (const [family, address] of [['ipv4', '192.168.2.2'], ['ipv6', 'fd02::2']] a
 t.test('without the rule nothing is counted, and the file says so', { skip: noModule }, async (t) => {
   const { box } = await mirrorLab(t)
   t.equal(box.netns.readProc('nfkit').split('\n').length, 1)
-  clone(t, box, 'ipv4', 'FORWARD', '-p udp')
+  clone(box, 'ipv4', 'FORWARD', '-p udp')
   t.same(counters(box), {})
   await until(() => /^mark:0xc10e( 0)+$/m.test(box.netns.readProc('nfkit')))
 })

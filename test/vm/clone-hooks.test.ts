@@ -41,7 +41,7 @@ const GROUPS: Record<string, { to: string; source: string; destination: string }
 t.test('INPUT: packets to the box itself leave by the mirror port', { skip: noModule }, async (t) => {
   const net = await mirrorLab(t)
   const { h1, box } = net
-  for (const family of ['ipv4', 'ipv6'] as const) clone(t, box, family, 'INPUT', '-p udp')
+  for (const family of ['ipv4', 'ipv6'] as const) clone(box, family, 'INPUT', '-p udp')
   for (const [name, { to, ...addresses }] of Object.entries(GROUPS)) {
     const before = counters(box)
     const { originals, copies } = await toBox(net, (i) => datagram({ to: to === '' ? macOf(box) : to, from: macOf(h1), ...addresses, fill: i, size: 20 + 3 * i }))
@@ -58,7 +58,7 @@ t.test('INPUT with the rule for table local in its usual place: the copy would c
   const { h1, box } = net
   const { netns } = box
   Rule.add({ family: 'ipv4', table: 'local', priority: 0 }, { netns })
-  clone(t, box, 'ipv4', 'INPUT', '-p udp')
+  clone(box, 'ipv4', 'INPUT', '-p udp')
   await toBox(net, (i) => datagram({ to: macOf(box), from: macOf(h1), source: '192.168.1.1', destination: '192.168.1.254', fill: i }), 0)
   t.same(counters(box), { seen: N, local: N })
 })
@@ -68,7 +68,7 @@ for (const [family, chain, address] of [
 ] as const) {
   t.test(`${family} ${chain}: packets of the box itself`, { skip: noModule }, async (t) => {
     const { h1, box, monitor } = await mirrorLab(t)
-    clone(t, box, family, chain, '-p udp')
+    clone(box, family, chain, '-p udp')
     const sink = h1.listen({ protocol: 'udp', port: 9000, address: family === 'ipv4' ? '0.0.0.0' : '::', serve: 'discard' })
     const socket = await box.connect({ protocol: 'udp', address, port: 9000 })
     let originals: string[] = []
@@ -89,7 +89,7 @@ t.test('POSTROUTING of what is forwarded, and no entry of connection tracking fo
   run(box.netns, 'iptables-legacy', '-t', 'mangle', '-A', 'PREROUTING', '-m', 'conntrack', '--ctstate', 'NEW')
   // A copy that went through the chains would meet these.
   run(box.netns, 'sh', '-ec', 'iptables-legacy -A OUTPUT -p udp; iptables-legacy -t mangle -A POSTROUTING -o eth2')
-  clone(t, box, 'ipv4', 'POSTROUTING', '-p udp')
+  clone(box, 'ipv4', 'POSTROUTING', '-p udp')
   let originals: string[] = []
   const copies = await arrivals(box, 'eth2', monitor, async () => {
     originals = await arrivals(box, 'eth1', h2, async () => {

@@ -73,7 +73,7 @@ for (const [family, source, destination, everywhere] of FAMILIES) {
     t.test(`${family}: ${name}`, { skip: noModule }, async (t) => {
       const net = await mirrorLab(t)
       prepare(net)
-      clone(t, net.box, family, 'FORWARD')
+      clone(net.box, family, 'FORWARD')
       t.same(await answersToSender(t, net, source, destination, size), [], 'nothing on the sender\'s wire')
       await until(() => (counters(net.box)['seen'] ?? 0) > N)
       check(counters(net.box), t)

@@ -45,7 +45,7 @@ for (const [family, chain, address] of [
 ] as const) {
   t.test(`TCP over ${family} with segmentation offload, ${chain}: every byte of the stream is copied`, { skip: noModule }, async (t) => {
     const { h1, h2, box, monitor } = await mirrorLab(t)
-    clone(t, box, family, chain, '-p tcp --dport 8080')
+    clone(box, family, chain, '-p tcp --dport 8080')
     const bytes = 1 << 19
     const sent = Buffer.alloc(bytes)
     for (let i = 0; i < bytes; i++) sent[i] = (i * 7 + (i >> 8)) & 0xff
@@ -104,7 +104,7 @@ function reassemble(packets: readonly string[]): string[] {
 t.test('fragments of IPv4, each as it is and put together by connection tracking', { skip: noModule }, async (t) => {
   const { h1, h2, box, monitor } = await mirrorLab(t)
   h2.listen({ protocol: 'udp', port: 9000, serve: 'discard' })
-  clone(t, box, 'ipv4', 'FORWARD', '-p udp')
+  clone(box, 'ipv4', 'FORWARD', '-p udp')
   const pieces = fragments({ to: macOf(box), source: '192.168.1.1', destination: '192.168.2.2', size: 3000, fill: 77 }, 1000)
   const pass = async () => {
     let originals: string[] = []
@@ -129,8 +129,8 @@ t.test('fragments of IPv4, each as it is and put together by connection tracking
 
 t.test('a datagram of the box that is longer than the MTU', { skip: noModule }, async (t) => {
   const { h1, box, monitor } = await mirrorLab(t)
-  clone(t, box, 'ipv4', 'OUTPUT', '-p udp')
-  clone(t, box, 'ipv6', 'OUTPUT', '-p udp')
+  clone(box, 'ipv4', 'OUTPUT', '-p udp')
+  clone(box, 'ipv6', 'OUTPUT', '-p udp')
   const data = new Uint8Array(4000).map((_, i) => i % 251)
   for (const [address, any] of [['192.168.1.1', '0.0.0.0'], ['fd01::1', '::']] as const) {
     const sink = h1.listen({ protocol: 'udp', port: 9000, address: any })
@@ -150,7 +150,7 @@ t.test('a datagram of the box that is longer than the MTU', { skip: noModule }, 
 
 t.test('a mirror port with a smaller MTU', { skip: noModule }, async (t) => {
   const { h1, h2, box, monitor } = await mirrorLab(t)
-  for (const family of ['ipv4', 'ipv6'] as const) clone(t, box, family, 'FORWARD', '-p udp')
+  for (const family of ['ipv4', 'ipv6'] as const) clone(box, family, 'FORWARD', '-p udp')
   for (const address of ['0.0.0.0', '::']) h2.listen({ protocol: 'udp', port: 9000, address, serve: 'discard' })
   Link.set('eth2', { mtu: 1280 }, { netns: box.netns })
   const send = async (source: string, destination: string, size: number, dontFragment: boolean, copies: number) => {
@@ -172,7 +172,7 @@ t.test('a mirror port with a smaller MTU', { skip: noModule }, async (t) => {
 
   // Segments of TCP that are longer than the monitor takes are counted, each packet of the stack as one.
   const flow = await h1.connect({ address: '192.168.2.2', port: await listening(h2) })
-  clone(t, box, 'ipv4', 'FORWARD', '-p tcp', { mark: 9 })
+  clone(box, 'ipv4', 'FORWARD', '-p tcp', { mark: 9 })
   await flow.write(new Uint8Array(200_000))
   await flow.close()
   await until(() => (counters(box, 9)['seen'] ?? 0) > 0)

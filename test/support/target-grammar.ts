@@ -65,7 +65,7 @@ export const TARGETS: readonly Grammar[] = [
   tg('REJECT', filterIn, () => option('reject-with', one('tcp-reset', 'tcp-rst')), ['tcp']),
   tg('SNAT', nat('POSTROUTING', 'INPUT'), (place) => series(option('to-source', addresses(place)), extra('random', 'random-fully', 'persistent'))),
   tg('SNAT', nat('POSTROUTING', 'INPUT'), (place) => series(option('to-source', either(withPorts(place, ports), ports.map((text) => `:${text}`))), extra('random', 'random-fully', 'persistent')), PORTED),
-  tg('SYNPROXY', (place) => filterIn(place) && inChains('INPUT', 'FORWARD')(place), () => some(0, flag('sack-perm'), flag('timestamp'), flag('ecn'), option('wscale', number(14)), option('mss', number(U16))), ['tcp']),
+  tg('SYNPROXY', (place) => filterIn(place) && inChains('INPUT', 'FORWARD')(place), () => some(0, flag('sack-perm'), flag('timestamp'), flag('ecn'), option('wscale', number(14)), option('mss', fc.nat(U16))), ['tcp']),
   { name: 'TCPMSS', at: mangle, protocols: ['tcp'], with: '-m tcp --tcp-flags FIN,SYN,RST,ACK SYN', options: () => either(option('set-mss', fc.nat(65495)), flag('clamp-mss-to-pmtu')) },
   tg('TCPOPTSTRIP', mangle, () => maybe(option('strip-options', either(subset(['wscale', 'mss', 'sack', 'timestamp']), subset(['2', '3', '31', '32', '63', '64', '255'])))), ['tcp']),
   tg('TEE', mangle, (place) => series(option('gateway', address(place)), maybe(option('oif', plain(15))))),

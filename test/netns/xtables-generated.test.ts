@@ -36,7 +36,8 @@ const PLACES: readonly Place[] = (['ipv4', 'ipv6'] as const).flatMap((family) =>
 const PROTOCOLS = ['tcp', '6', 'udp', '17', 'sctp', 'dccp', 'udplite', 'icmp', 'icmpv6', 'ipv6-icmp', 'esp', 'ah', 'ipcomp', 'mh', '135', 'mobility-header']
 const SIX_ONLY = ['icmpv6', 'ipv6-icmp', 'mh', '135', 'mobility-header']
 
-const fits = (grammars: readonly Grammar[], place: Place, protocol: string) => grammars.filter(({ at, protocols }) => (at === undefined || at(place)) && (protocols === undefined || protocols.includes(protocol)))
+const registered = new Set([...extensionNames('match'), ...extensionNames('target')])
+const fits = (grammars: readonly Grammar[], place: Place, protocol: string) => grammars.filter(({ name, at, protocols }) => registered.has(name) && (at === undefined || at(place)) && (protocols === undefined || protocols.includes(protocol)))
 const written = (letter: string, grammar: Grammar, place: Place): Words => series(fc.constant(grammar.with ?? ''), fc.constant(`-${letter} ${grammar.name}`), grammar.options?.(place) ?? fc.constant(''))
 
 /** A rule with its protocol before what needs it; the rest in any order. */

@@ -116,7 +116,7 @@ type Refused = string | readonly [rule: string, table: string, chain: string]
 const REFUSED: readonly Refused[] = [
   '-m helper', '-m helper --helper', '-m helper --helper ftp --helper sip',
   '-m ipcomp', '! -p ipcomp -m ipcomp', '-p tcp -m ipcomp', '-p ipcomp -m ipcomp --ipcompspi -1', '-p ipcomp -m ipcomp --ipcompspi 4294967296', '-p ipcomp -m ipcomp --ipcompspi 1:2:3', '-p ipcomp -m ipcomp ! --compres', '-p ipcomp -m ipcomp --ipcompspi 1 --ipcompspi 2',
-  '-m ipvs', '-m ipvs --vdir X', '-m ipvs --vmethod X', '-m ipvs ! --vdir REPLY', '-m ipvs ! --ipvs --vport 5', '-m ipvs --vport nosuch', '-m ipvs --vport 65536', '-m ipvs --vproto nosuch', '-m ipvs --vproto 256', '-m ipvs --vaddr 1.2.3.4/x',
+  '-m ipvs', '-m ipvs --vdir X', '-m ipvs --vmethod X', '-m ipvs ! --vdir REPLY', '-m ipvs ! --ipvs --vport 5', '-m ipvs --vport nosuch', '-m ipvs --vproto nosuch', '-m ipvs --vproto 256', '-m ipvs --vaddr 1.2.3.4/x',
   '-m ipvs --ipvs --ipvs', '-m ipvs --vdir REPLY --vdir ORIGINAL',
   '-m nfacct', '-m nfacct --nfacct-name ""', '-m nfacct ! --nfacct-name x', '-m nfacct --nfacct-name x --nfacct-name y',
   '-m quota', '-m quota --quota -1', '-m quota --quota 18446744073709551616', '-m quota --quota x', '-m quota --quota ""', '-m quota --quota 1 --quota 2',

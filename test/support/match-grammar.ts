@@ -80,6 +80,12 @@ export const MATCHES: readonly Grammar[] = [
   { name: 'esp', protocols: ['esp'], options: () => maybe(negatableRange('espspi', U32)) },
   { name: 'eui64', at: (place) => v6(place) && inChains('PREROUTING', 'INPUT', 'FORWARD')(place) },
   { name: 'frag', at: v6, options: () => some(0, negatableRange('fragid', U32), negatable('fraglen', number(U32)), flag('fragres'), flag('fragfirst'), one('--fragmore', '--fraglast')) },
+  {
+    name: 'hashlimit', options: () => all(
+      fc.tuple(one('upto', 'above'), fc.integer({ min: 1, max: 1000 }), one('/sec', '/min')).map(([how, rate, unit]) => `--hashlimit-${how} ${rate}${unit}`), option('hashlimit-name', plain(8).map((name) => `g_${name}`)),
+      maybe(option('hashlimit-burst', fc.integer({ min: 1, max: 500 }))), maybe(option('hashlimit-mode', subset(['srcip', 'dstip', 'srcport', 'dstport']))), maybe(option('hashlimit-htable-max', fc.integer({ min: 1, max: 100000 }))),
+    ),
+  },
   { name: 'helper', options: () => negatable('helper', quotedText(29, 0)) },
   { name: 'hl', at: v6, options: () => either(negatable('hl-eq', number(U8)), option('hl-lt', number(U8)), option('hl-gt', number(U8))) },
   { name: 'ttl', at: v4, options: () => either(negatable('ttl-eq', number(U8)), option('ttl-lt', number(U8)), option('ttl-gt', number(U8))) },
@@ -108,6 +114,12 @@ export const MATCHES: readonly Grammar[] = [
   },
   { name: 'physdev', at: inTables('filter', 'mangle'), options: ({ chain }) => some(1, negatable('physdev-in', plain(15)), not(flag('physdev-is-in')), ...(chain === 'FORWARD' ? [negatable('physdev-out', plain(14).map((name) => `${name}+`)), not(flag('physdev-is-out')), not(flag('physdev-is-bridged'))] : [])) },
   { name: 'pkttype', options: () => negatable('pkt-type', one('unicast', 'broadcast', 'multicast', 'host', 'bcast', 'otherhost')) },
+  {
+    name: 'policy', options: ({ chain }) => {
+      const ways = [...(['PREROUTING', 'INPUT', 'FORWARD'].includes(chain) ? ['in'] : []), ...(['FORWARD', 'OUTPUT', 'POSTROUTING'].includes(chain) ? ['out'] : [])]
+      return fc.tuple(one(...ways), fc.integer({ min: 1, max: 100000 }), one('esp', 'ah')).chain(([way, id, protocol]) => one(`--dir ${way} --pol none`, `--dir ${way} --pol ipsec --reqid ${id} --proto ${protocol} --mode transport`))
+    },
+  },
   { name: 'quota', options: () => negatable('quota', fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map(String), number(U32))) },
   {
     name: 'rateest', options: () => fc.record({ kind: one('bps', 'pps'), mode: one('lt', 'gt', 'eq'), relative: fc.boolean(), delta: fc.boolean(), negated: fc.boolean() }).chain(({ kind, mode, relative, delta, negated }) => {

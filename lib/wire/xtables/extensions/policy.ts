@@ -7,8 +7,8 @@ import { hostMask } from '../host-mask.js'
 import { type Payload, type RuleContext, RuleError } from '../payload.js'
 import { bit, choice, flag, integer, isNot, type Not, property, type Property, type PropertyType, spelling } from '../property.js'
 
-const PROTOCOLS = { esp: 50, ah: 51, ipcomp: 108 } as const
-export type PolicyProtocol = keyof typeof PROTOCOLS
+export type PolicyProtocol = 'esp' | 'ah' | 'ipcomp'
+const PROTOCOLS: Readonly<Record<PolicyProtocol, number>> = { esp: 50, ah: 51, ipcomp: 108 }
 
 /** What is compared of one transformation. */
 export interface PolicyElement {

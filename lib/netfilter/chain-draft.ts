@@ -134,15 +134,15 @@ export class ChainDraft {
   }
 
   /**
-   * Sets what becomes of packets that reach the end of a built-in chain, as `-P`; the policy keeps its counters unless some are given.
+   * Sets what becomes of packets that reach the end of a built-in chain, as `-P`. As there, the policy counts from zero, or from
+   * the counters that are given, even when it is the one that was there: look at {@link policy} first where that matters.
    * @throws NfkitError NFKIT_BUILTIN_CHAIN_ONLY; TypeError
    */
   setPolicy(policy: 'ACCEPT' | 'DROP', counters?: Counters<number | bigint>): this {
     const chain = this.#live()
     if (chain.hook === undefined) throw new NfkitError('NFKIT_BUILTIN_CHAIN_ONLY', `chain ${chain.name} has no policy: only built-in chains have`)
     if (policy !== 'ACCEPT' && policy !== 'DROP') throw invalidArgument('policy', "'ACCEPT' or 'DROP'", policy)
-    if (counters !== undefined) chain.policyCounters = checkCounters(counters, 'counters')
-    else if (chain.policy === policy) return this
+    chain.policyCounters = counters === undefined ? { packets: 0n, bytes: 0n } : checkCounters(counters, 'counters')
     chain.policy = policy
     return this.#touch()
   }

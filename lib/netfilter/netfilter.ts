@@ -101,6 +101,9 @@ export class Netfilter {
    * on a fresh draft, so it must do the same each time. It must be synchronous. When it throws, or the kernel refuses, the table is
    * as it was. When it changes nothing, nothing is written.
    *
+   * The kernel takes rules and counters in two calls (IPT_SO_SET_REPLACE, IPT_SO_SET_ADD_COUNTERS). When the process is killed between
+   * them, by SIGKILL or with the power, all new rules are there and count from zero; iptables does no better.
+   *
    * Updates of one process queue up for the lock. One commit costs as much as the table is long, so many changes belong
    * into one update.
    * @returns what `change` answers

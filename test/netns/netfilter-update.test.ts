@@ -54,6 +54,32 @@ for (const family of ['ipv4', 'ipv6'] as const) {
     t.equal(run(ns, 'cat', `/proc/net/${family === 'ipv4' ? 'ip' : 'ip6'}_tables_names`), '', 'seen from outside')
   })
 
+  t.test(`${family}: a policy that is set counts from zero, by whichever way, as with iptables`, async (t) => {
+    const theirs = fresh(t, family)
+    const policy = (ns: Netns, chain: string) => save(ns, family, '-t', 'filter').find((line) => line.startsWith(`:${chain} `))
+    const ways: [what: string, expected: string, set: (nf: Netfilter) => unknown, args: string[]][] = [
+      ['another policy', ':INPUT DROP [0:0]', (nf) => nf.update('filter', (table) => { table.chain('INPUT').setPolicy('DROP') }), ['-P', 'INPUT', 'DROP']],
+      ['the same policy', ':INPUT ACCEPT [0:0]', (nf) => nf.update('filter', (table) => { table.chain('INPUT').setPolicy('ACCEPT') }), ['-P', 'INPUT', 'ACCEPT']],
+      ['with counters', ':INPUT DROP [3:4]', (nf) => nf.update('filter', (table) => { table.chain('INPUT').setPolicy('DROP', { packets: 3, bytes: 4 }) }), ['-P', 'INPUT', 'DROP', '-c', '3', '4']],
+      ['a text', ':INPUT DROP [0:0]', (nf) => nf.restore('*filter\n-P INPUT DROP\nCOMMIT\n', { flush: false }), ['-P', 'INPUT', 'DROP']],
+      ['a text that flushes', ':INPUT ACCEPT [0:0]', (nf) => nf.restore('*filter\n-P INPUT ACCEPT\nCOMMIT\n'), ['-P', 'INPUT', 'ACCEPT']],
+    ]
+    for (const [what, expected, set, args] of ways) {
+      for (const { ns, nf } of [fresh(t, family), theirs]) {
+        await nf.update('filter', (table) => {
+          for (const name of table.chains) table.chain(name).setPolicy('ACCEPT', { packets: 5, bytes: 50 })
+        })
+        t.equal(policy(ns, 'INPUT'), ':INPUT ACCEPT [5:50]')
+        if (ns === theirs.ns) run(ns, command[family], ...args)
+        else {
+          await set(nf)
+          t.equal(policy(ns, 'OUTPUT'), ':OUTPUT ACCEPT [5:50]', 'the others count on')
+        }
+        t.equal(policy(ns, 'INPUT'), expected, `${what}${ns === theirs.ns ? ', iptables' : ''}`)
+      }
+    }
+  })
+
   t.test(`${family}: each edit makes the table that iptables makes of it`, async (t) => {
     const ours = fresh(t, family)
     const theirs = fresh(t, family)

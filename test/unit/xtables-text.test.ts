@@ -17,6 +17,7 @@ import { initialTable, type TableName } from '../../lib/wire/xtables/tables.js'
 import { splitWords } from '../../lib/wire/xtables/words.js'
 
 const RUNS = Number(process.env['NFKIT_FUZZ'] ?? 2000)
+if (process.env['NFKIT_FUZZ'] !== undefined) t.setTimeout(0)
 
 const resolver: Resolver = {
   servicePort: (name) => (name === 'http' ? 80 : undefined), protocolNumber: () => undefined, protocolName: () => undefined,

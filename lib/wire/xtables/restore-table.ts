@@ -2,7 +2,7 @@
 // The chains of one table while a text is applied to them: every command of iptables-restore, refused where libiptc refuses it.
 
 import { LITTLE_ENDIAN } from '../bytes.js'
-import { compareNames, placeOf } from './chain-order.js'
+import { placeOf } from './chain-order.js'
 import { VERDICT } from './entry.js'
 import { extensionForWriting } from './extension.js'
 import { RuleError } from './payload.js'
@@ -83,12 +83,13 @@ export class RestoreTable {
     this.version++
   }
 
-  setPolicy(name: string, policy: string, counters: Counters | undefined): void {
+  /** The policy counts from zero where no counters are given, as with libiptc. */
+  setPolicy(name: string, policy: string, counters: Counters = NONE): void {
     const chain = this.#require(name)
     if (chain.hook === undefined) throw new RuleError(`${name} is not a built-in chain: it has no policy`)
     if (policy !== 'ACCEPT' && policy !== 'DROP') throw new RuleError(`expected the policy ACCEPT or DROP, got "${policy}"`)
     chain.policy = policy
-    if (counters !== undefined) chain.policyCounters = counters
+    chain.policyCounters = counters
     this.policiesSet.add(name)
   }
 
@@ -317,11 +318,3 @@ export class RestoreTable {
     this.version++
   }
 }
-
-/** The chains in the order in which iptables-save prints them: one that another tool left out of order is put in its place. */
-export function inOrder(chains: readonly ChainImage[]): readonly ChainImage[] {
-  const own = chains.filter((chain) => chain.hook === undefined)
-  if (own.every((chain, i) => i === 0 || compareNames(own[i - 1]!.name, chain.name) <= 0)) return chains
-  return [...chains.filter((chain) => chain.hook !== undefined), ...own.sort((a, b) => compareNames(a.name, b.name))]
-}
-

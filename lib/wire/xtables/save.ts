@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A table as iptables-save prints it: straight from bytes to text.
 
-import { inOrder } from './restore-table.js'
+import { inOrder } from './chain-order.js'
 import { printRule, type RuleEnvironment } from './rule.js'
 import { RulePrinter } from './rule-printer.js'
 import { type ChainImage, isRun, type NewRule, type TableImage } from './table.js'

@@ -61,6 +61,12 @@ export type { CamChange } from './bridge/cam-watch.js'
 export type { CamEntry, CamFlag, CamRemote, CamState } from './wire/fdb.js'
 export * as KernelModule from './clone/kernel-module.js'
 export type { BuildOptions, LoadOptions, ModuleCandidate, ModuleFileInfo, ModuleObstacle, ModuleStatus } from './clone/kernel-module.js'
+export type { CloneCounters, CloneLoss } from './clone/clone-counters.js'
+export {
+  Mirror, type MirrorChangeOptions, type MirrorInfo, type MirrorOptions, type MirrorPlace, type UndoneStep,
+} from './mirror/mirror.js'
+export type { MirrorSource, MirrorSourceLike } from './mirror/source.js'
+export type { UndoResult } from './mirror/step.js'
 export { Netfilter, type NetfilterOptions, type TableOptions, type UpdateOptions } from './netfilter/netfilter.js'
 export type { NetfilterFinding, NetfilterReport } from './netfilter/check.js'
 export type { ExtensionSupport, NetfilterSupport } from './netfilter/kernel.js'

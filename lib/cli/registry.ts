@@ -43,6 +43,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/netfilter.js')).netfilter,
   },
   {
+    name: 'mirror', summary: 'mirror ports: copies of packets for a monitor',
+    load: async () => (await import('./commands/mirror.js')).mirror,
+  },
+  {
     name: 'module', summary: 'the kernel module: is it there, build it, load it',
     load: async () => (await import('./commands/module.js')).module,
   },

@@ -147,6 +147,16 @@ export async function unload(): Promise<ModuleStatus> {
   return status()
 }
 
+/**
+ * Throws unless the module is loaded, with what keeps it from being loaded, or how to load it.
+ * @throws NfkitError NFKIT_MODULE_NOT_LOADED when nothing is in the way; else as {@link load}
+ */
+export function requireLoaded(doing = 'using the kernel module'): void {
+  if (loadedModule(MODULE_NAME) !== undefined) return
+  raise(status().loadObstacles, doing)
+  throw new NfkitError('NFKIT_MODULE_NOT_LOADED', `${doing}: ${MODULE_NAME} is not loaded`, { hint: 'load it with KernelModule.load() or "nfkit module load"' })
+}
+
 function inUse(references: number, cause?: unknown): NfkitError {
   const what = references === 1 ? 'a rule holds' : `${references} rules hold`
   return new NfkitError('EBUSY', `unloading ${MODULE_NAME}: ${what} it`, {

@@ -11,7 +11,7 @@ import type { IpFamily } from '../wire/ip.js'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../wire/netlink.js'
 import { familyName, familyNumber, Rtm, RtnlGroup } from '../wire/rtnetlink.js'
 import { decodeRule, encodeRule, ruleActions, ruleShape } from '../wire/rule.js'
-import { checkKeys } from './check.js'
+import { checkBoolean, checkKeys } from './check.js'
 import type { NetnsOption } from './link-ref.js'
 import { type RuleInfo, ruleInfo } from './rule-info.js'
 import { newRule, requestOf, RULE_SPEC, type RuleRequest, type RuleSpec } from './rule-request.js'
@@ -31,13 +31,16 @@ export function list(options: NetnsOption & DumpOptions & { family?: IpFamily | 
 
 /**
  * Adds a rule behind those of the same priority; answers it as the kernel has it. Needs CAP_NET_ADMIN.
+ * @param options `duplicate`: also when there is the very same, which then is there twice
  * @throws TypeError, RangeError before anything is done
  * @throws NfkitError EEXIST when there is the very same, EINVAL for a `goto` that leads back, EOPNOTSUPP, EPERM
  */
-export function add(spec: RuleSpec, options: NetnsOption = {}): RuleInfo {
+export function add(spec: RuleSpec, options: NetnsOption & { duplicate?: boolean | undefined } = {}): RuleInfo {
   const request = newRule(spec)
+  checkBoolean(options.duplicate, 'duplicate')
   return withRoute(options.netns, (socket) => {
     checkKnown(socket, request)
+    if (options.duplicate === true) return create(socket, request, 0)
     try {
       return create(socket, request, NLM_F_EXCL)
     } catch (error) {
@@ -99,6 +102,11 @@ function remove(spec: RuleSpec, options: NetnsOption = {}): void {
   withRoute(options.netns, (socket) => deleteRule(socket, request))
 }
 export { remove as delete }
+
+/** Throws the TypeError or RangeError of a rule that cannot be added. Asks nobody. @internal */
+export function checkRule(spec: RuleSpec): void {
+  newRule(spec)
+}
 
 /** What {@link watch} emits: see {@link Change}. Rules are not changed, only added and removed. */
 export type RuleChange = Change<'rule', RuleInfo>

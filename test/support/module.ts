@@ -39,7 +39,8 @@ export const TABLE = 4711
  */
 export interface MirrorLab { lab: Lab; h1: Host; h2: Host; box: Host; monitor: Host }
 
-export async function mirrorLab(t: Test): Promise<MirrorLab> {
+/** `routed`: copies with MARK are routed to the mirror port. */
+export async function mirrorLab(t: Test, { routed = true }: { routed?: boolean } = {}): Promise<MirrorLab> {
   const lab = await Lab.create()
   t.teardown(() => lab.close())
   const h1 = lab.host('h1')
@@ -53,7 +54,7 @@ export async function mirrorLab(t: Test): Promise<MirrorLab> {
     host.addRoute({ destination: 'default', gateway: `192.168.${n}.254` })
     host.addRoute({ destination: '::/0', gateway: `fd0${n}::fe` })
   }
-  routeMirror(box)
+  if (routed) routeMirror(box)
   return { lab, h1, h2, box, monitor }
 }
 

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+// Mirror as far as it goes without the kernel module: arguments, what is missing, plans, journals of any content. That copies leave is the vm ring's.
+
+import { mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { KernelModule, Link, Mirror, type MirrorOptions, Netns, Rule } from '../../lib/index.js'
+import { identify } from '../../lib/mirror/namespace.js'
+import { FIRST_NUMBER, planReroute, type Surroundings } from '../../lib/mirror/plan.js'
+import { decodeRecord, encodeRecord, type MirrorRecord } from '../../lib/mirror/record.js'
+import { planSource } from '../../lib/mirror/source.js'
+import { nfkit } from '../support/cli.js'
+import { journalDirectory } from '../support/mirror.js'
+import { run } from '../support/outside.js'
+
+t.setTimeout(300_000)
+
+const loaded = KernelModule.status().loaded
+
+function namespace(test: Test): Netns {
+  const ns = Netns.create()
+  test.teardown(() => ns.close())
+  run(ns, 'sh', '-ec', 'ip link add eth5 type veth peer name far; ip link set eth5 up; ip link set far up')
+  return ns
+}
+
+function record(ns: Netns, changes: Partial<MirrorRecord> = {}): MirrorRecord {
+  return {
+    version: 1, id: 'a-b', name: 'one', created: '2025-01-01T00:00:00.000Z', persistent: false, owner: { pid: 1, started: '0' },
+    namespace: identify(ns), via: 'reroute', families: ['ipv4'], from: { table: 'filter', chain: 'INPUT', rules: ['-p tcp'] }, to: ['eth5'],
+    mark: FIRST_NUMBER, table: FIRST_NUMBER, state: 'up', steps: [], ...changes,
+  }
+}
+
+/** Puts a file where the journal of a mirror is. */
+function writeJournal(journal: string, ns: Netns, name: string, content: string | Uint8Array): string {
+  const { device, inode } = identify(ns)
+  const directory = join(journal, `${device}-${inode}`)
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const path = join(directory, `${name}.json`)
+  writeFileSync(path, content)
+  return path
+}
+
+t.test('wrong arguments are refused before anything else', async (t) => {
+  const netns = namespace(t)
+  const journal = journalDirectory(t)
+  const good: MirrorOptions = { from: { chain: 'FORWARD' }, to: 'eth5', netns, journal }
+  const wrong: [Partial<Record<keyof MirrorOptions | 'other', unknown>>, RegExp][] = [
+    [{ from: undefined }, /from: expected an object with a chain, or a text/],
+    [{ from: 7 }, /from: expected an object/],
+    [{ from: {} }, /from\.chain: expected a chain such as FORWARD, got undefined/],
+    [{ from: { chain: 'PREROUTING' } }, /from\.chain: expected INPUT, FORWARD, OUTPUT or POSTROUTING/],
+    [{ from: 'PREROUTING -p tcp' }, /from\.chain: expected INPUT/],
+    [{ from: '-p tcp' }, /from: expected a text such as/],
+    [{ from: '' }, /from: expected a text such as/],
+    [{ from: 'FORWARD -j ACCEPT' }, /from: expected a rule without target/],
+    [{ from: { chain: 'FORWARD', target: { name: 'ACCEPT' } } }, /from: expected a rule without target/],
+    [{ from: { chain: 'FORWARD', protocoll: 'tcp' } }, /rule: expected one of/],
+    [{ from: { chain: 'FORWARD', table: 'no such table' } }, /table: expected a table/],
+    [{ from: 'FORWARD --dport 80' }, /dport/],
+    [{ from: 'FORWARD -s 10.0.0.1', family: 'ipv6' }, /10\.0\.0\.1/],
+    [{ to: undefined }, /to: expected the name of the mirror port/],
+    [{ to: [] }, /to: expected one port/],
+    [{ to: ['eth5', 'eth6'] }, /to: expected one port/],
+    [{ to: 'a name with blanks' }, /to: expected/],
+    [{ name: '' }, /name: expected a name of 1 to 63/],
+    [{ name: '../../etc/passwd' }, /name: expected a name/],
+    [{ name: 'x'.repeat(64) }, /name: expected a name/],
+    [{ via: 'devices' }, /via: expected 'reroute'/],
+    [{ family: 'inet' }, /family: expected 'ipv4', 'ipv6' or 'both'/],
+    [{ persistent: 1 }, /persistent: expected true or false/],
+    [{ mark: 0 }, /mark: expected a whole number from 1/],
+    [{ mark: '7' }, /mark: expected a number/],
+    [{ table: 2 ** 32 }, /table: expected a whole number/],
+    [{ journal: '' }, /journal: expected the path/],
+    [{ lock: 7 }, /lock: expected/],
+    [{ other: 1 }, /options: expected only name, from/],
+  ]
+  for (const [change, message] of wrong) {
+    const error = await Mirror.create({ ...good, ...change } as MirrorOptions).then(() => undefined, (reason: unknown) => reason as Error)
+    t.match(error, { message }, JSON.stringify(change))
+    t.ok(error instanceof TypeError || error instanceof RangeError || (error as { code?: string } | undefined)?.code === 'NFKIT_BAD_RULE', `${error?.name}`)
+  }
+  t.throws(() => Mirror.open('..', { journal, netns }), TypeError)
+  await t.rejects(Mirror.remove('a b', { journal, netns }), TypeError)
+  t.throws(() => Mirror.list({ name: 'x' } as object), /options: expected only netns, journal/)
+  t.same(readdirSync(journal), [])
+})
+
+t.test('without the module', { skip: loaded && 'the module is loaded' }, async (t) => {
+  const netns = namespace(t)
+  const journal = journalDirectory(t)
+  const [obstacle] = KernelModule.status().loadObstacles
+  const code = obstacle?.code ?? 'NFKIT_MODULE_NOT_LOADED'
+  await t.rejects(Mirror.create({ from: { chain: 'FORWARD' }, to: 'eth5', netns, journal }), { name: 'NfkitError', code, message: /^mirroring: /, hint: /./ })
+  t.match(await nfkit(netns, ['mirror', 'add', '--from', 'FORWARD -p tcp', '--to', 'eth5']), { status: 1, stderr: new RegExp(`nfkit: mirroring: .*${code}`) })
+  t.equal(Link.get('eth5', { netns }).arp, true)
+  t.same(readdirSync(journal), [], 'nothing is written')
+  t.same(Mirror.list({ netns, journal }), [])
+  t.throws(() => Mirror.open('one', { netns, journal }), { code: 'NFKIT_NO_SUCH_MIRROR' })
+  await t.rejects(Mirror.remove('one', { netns, journal }), { code: 'NFKIT_NO_SUCH_MIRROR' })
+})
+
+t.test('plans', async (t) => {
+  const ns = namespace(t)
+  const port = Link.get('eth5', { netns: ns })
+  const around: Surroundings = { port, policyRules: Rule.list({ netns: ns }), tables: new Set(), marks: new Set(), others: [] }
+  const source = planSource('FORWARD -p tcp --dport 80', 'web', undefined)
+  t.same([...source.rules.keys()], ['ipv4', 'ipv6'])
+  const one = planReroute({ source, families: ['ipv4', 'ipv6'] }, around)
+  t.equal(one.mark, FIRST_NUMBER)
+  t.equal(one.table, FIRST_NUMBER)
+  t.same(one.steps.map(({ kind }) => kind), ['arp', 'route', 'rule', 'behind', 'route', 'rule', 'behind', 'clone-rule', 'clone-rule'])
+  t.match(one.steps[3], { family: 'ipv4', rules: [{ priority: 0, table: 'local' }] })
+  t.match(one.steps[7], { rules: [`-p tcp -m tcp --dport 80 -m comment --comment "nfkit:web" -j CLONE --mark 0x${FIRST_NUMBER.toString(16)}`] })
+
+  const other = record(ns, { steps: one.steps })
+  const moved = [...around.policyRules.filter(({ priority }) => priority === 0), ...around.policyRules]
+  const two = planReroute({ source, families: ['ipv4'] }, { ...around, policyRules: moved, others: [other], port: { ...port, arp: false } })
+  t.equal(two.mark, FIRST_NUMBER + 1)
+  t.equal(two.steps[0]!.kind, 'arp', 'shared with the other mirror')
+  t.equal(planReroute({ source, families: ['ipv4'] }, { ...around, port: { ...port, arp: false } }).steps[0]!.kind, 'route', 'somebody else switched it off')
+  t.equal(planReroute({ source, families: ['ipv4'] }, { ...around, marks: new Set([FIRST_NUMBER]), tables: new Set([FIRST_NUMBER + 1]) }).mark, FIRST_NUMBER + 2)
+  t.match(planReroute({ source, families: ['ipv4'], mark: 5, table: 6 }, around), { mark: 5, table: 6 })
+  t.throws(() => planReroute({ source, families: ['ipv4'], table: 255 }, around), RangeError)
+  t.throws(() => planReroute({ source, families: ['ipv4'], mark: 5 }, { ...around, marks: new Set([5]) }), RangeError)
+})
+
+t.test('sources', async (t) => {
+  const of = (from: unknown, ...families: ('ipv4' | 'ipv6')[]) => {
+    const { table, chain, rules } = planSource(from, 'n', families.length === 0 ? undefined : families)
+    return [table, chain, ...[...rules].map(([family, text]) => `${family}: ${text(1).join(' | ')}`)]
+  }
+  const tail = '-m comment --comment "nfkit:n" -j CLONE --mark 0x1'
+  t.same(of('FORWARD'), ['filter', 'FORWARD', `ipv4: ${tail}`, `ipv6: ${tail}`])
+  t.same(of('-A POSTROUTING -o eth0'), ['mangle', 'POSTROUTING', `ipv4: -o eth0 ${tail}`, `ipv6: -o eth0 ${tail}`])
+  t.same(of('-t raw -A OUTPUT'), ['raw', 'OUTPUT', `ipv4: ${tail}`, `ipv6: ${tail}`])
+  t.same(of('INPUT -s 10.0.0.1,10.0.0.2'), ['filter', 'INPUT', `ipv4: -s 10.0.0.1/32 ${tail} | -s 10.0.0.2/32 ${tail}`])
+  t.same(of({ chain: 'mine', source: 'fd00::1' }), ['filter', 'mine', `ipv6: -s fd00::1/128 ${tail}`])
+  t.same(of({ chain: 'mine', matches: [{ name: 'comment', comment: 'a b' }] }, 'ipv4'), ['filter', 'mine', `ipv4: -m comment --comment "a b" ${tail}`])
+})
+
+t.test('a journal reads as it was written', async (t) => {
+  const ns = namespace(t)
+  const source = planSource({ chain: 'INPUT' }, 'one', undefined)
+  const { steps } = planReroute({ source, families: ['ipv4', 'ipv6'] },
+    { port: Link.get('eth5', { netns: ns }), policyRules: Rule.list({ netns: ns }), tables: new Set(), marks: new Set(), others: [] })
+  const whole = record(ns, { steps, persistent: true })
+  const bytes = new TextEncoder().encode(encodeRecord(whole))
+  t.same(decodeRecord(bytes), JSON.parse(JSON.stringify(whole)))
+  // Cut anywhere, it is none.
+  for (let length = 0; length < bytes.length - 2; length += 7) t.throws(() => decodeRecord(bytes.subarray(0, length)), { code: 'NFKIT_BAD_JOURNAL' })
+})
+
+t.test('journals of any content are an error of their own, or read as what they say', async (t) => {
+  const ns = namespace(t)
+  const good = JSON.parse(encodeRecord(record(ns, { steps: [{ kind: 'rule', family: 'ipv4', mark: 1, table: 2 }, { kind: 'behind', family: 'ipv4', rules: Rule.list({ netns: ns }).slice(0, 1) }] }))) as Record<string, unknown>
+  const read = (bytes: Uint8Array) => {
+    try {
+      decodeRecord(bytes)
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'NFKIT_BAD_JOURNAL') throw error
+    }
+  }
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), read))
+  fc.assert(fc.property(fc.json(), (text) => read(new TextEncoder().encode(text))))
+  // One field of a good one is anything.
+  const path = fc.constantFrom(...Object.keys(good))
+  fc.assert(fc.property(path, fc.jsonValue(), (key, value) => read(new TextEncoder().encode(JSON.stringify({ ...good, [key]: value })))), { numRuns: 500 })
+  fc.assert(fc.property(fc.nat(1), fc.constantFrom('kind', 'family', 'rules', 'mark'), fc.jsonValue(), (at, key, value) => {
+    const steps = (good['steps'] as object[]).map((step, i) => (i === at ? { ...step, [key]: value } : step))
+    read(new TextEncoder().encode(JSON.stringify({ ...good, steps })))
+  }), { numRuns: 500 })
+  for (const [change, message] of [
+    [{ version: 2 }, /version 2, and this nfkit knows version 1/], [{ name: '../x' }, /name is no name/], [{ steps: [{ kind: '__proto__' }] }, /there is no step/],
+    [{ steps: [{ kind: 'arp', link: -1, port: 'eth5' }] }, /steps\[0\]\.link is not a whole number/], [{ mark: '1' }, /mark is not a whole number/],
+  ] as const) t.throws(() => decodeRecord(new TextEncoder().encode(JSON.stringify({ ...good, ...change }))), { code: 'NFKIT_BAD_JOURNAL', message })
+})
+
+t.test('what is in the directory of journals', async (t) => {
+  const netns = namespace(t)
+  const journal = journalDirectory(t)
+  const place = { netns, journal }
+  writeJournal(journal, netns, 'broken', '{')
+  writeJournal(journal, netns, 'other', encodeRecord(record(netns)))
+  writeJournal(journal, netns, 'one', encodeRecord(record(netns)))
+  writeJournal(journal, netns, '.half', 'anything')
+  t.match(Mirror.list(place), [
+    { name: 'broken', state: 'damaged', problem: /broken\.json: not the journal of a mirror: not JSON/ },
+    { name: 'one', state: 'up', abandoned: true, from: { chain: 'INPUT' } },
+    { name: 'other', state: 'damaged', problem: /it is of one/ },
+  ])
+  await t.rejects(Mirror.remove('broken', place), { code: 'NFKIT_BAD_JOURNAL', hint: /delete the file/ })
+  t.match(await Mirror.remove('one', place), [])
+  t.notOk(readdirSync(join(journal, readdirSync(journal).find((name) => name !== 'lock')!)).some((name) => name.startsWith('.')), 'leftovers of writing are gone')
+  t.equal(statSync(join(journal, 'lock')).mode & 0o777, 0o600)
+
+  // Of a namespace that had the number before, or of another boot.
+  for (const change of [{ cookie: '1' }, { boot: 'another' }]) {
+    writeJournal(journal, netns, 'stale', encodeRecord(record(netns, { name: 'stale', namespace: { ...identify(netns), ...change } })))
+    if (identify(netns).cookie === null && 'cookie' in change) continue
+    t.throws(() => Mirror.open('stale', place), { code: 'NFKIT_NO_SUCH_MIRROR' })
+    t.notOk(Mirror.list(place).some(({ name }) => name === 'stale'))
+  }
+})
+
+t.test('a directory that others can write in is not used', { skip: process.geteuid!() !== 0 && 'needs root' }, async (t) => {
+  const netns = namespace(t)
+  const parent = journalDirectory(t)
+  const open = join(parent, 'open')
+  mkdirSync(open)
+  run(netns, 'chmod', '0777', open)
+  await t.rejects(Mirror.remove('one', { netns, journal: open }), { code: 'NFKIT_JOURNAL_UNSAFE' })
+  const link = join(parent, 'link')
+  symlinkSync(open, link)
+  await t.rejects(Mirror.remove('one', { netns, journal: link }), { code: 'NFKIT_JOURNAL_UNSAFE' })
+})
+
+t.test('steps that need no module are undone from a journal, once and again', async (t) => {
+  const netns = namespace(t)
+  const journal = journalDirectory(t)
+  const before = run(netns, 'sh', '-c', 'ip -j link; ip -d rule; ip route show table all')
+  const { index: link } = Link.get('eth5', { netns })
+  const table = FIRST_NUMBER
+  const rules = Rule.list({ netns, family: 'ipv4' }).filter(({ priority }) => priority === 0)
+  run(netns, 'sh', '-ec', `ip link set eth5 arp off; ip route add default dev eth5 table ${table}; ip rule add pref 0 fwmark ${table} table ${table}`)
+  const whole = record(netns, {
+    steps: [{ kind: 'arp', link, port: 'eth5' }, { kind: 'route', family: 'ipv4', table, link, port: 'eth5' }, { kind: 'rule', family: 'ipv4', mark: table, table }, { kind: 'behind', family: 'ipv4', rules }],
+  })
+  writeJournal(journal, netns, 'one', encodeRecord(whole))
+  t.same((await Mirror.remove('one', { netns, journal })).map(({ result }) => result), ['gone', 'undone', 'undone', 'undone'])
+  t.equal(run(netns, 'sh', '-c', 'ip -j link; ip -d rule; ip route show table all'), before)
+  writeJournal(journal, netns, 'one', encodeRecord(whole))
+  t.same((await Mirror.remove('one', { netns, journal })).map(({ result }) => result), ['gone', 'gone', 'gone', 'gone'])
+  t.equal(run(netns, 'sh', '-c', 'ip -j link; ip -d rule; ip route show table all'), before)
+})
+
+t.test('the command line', async (t) => {
+  const netns = namespace(t)
+  process.env['NFKIT_MIRROR_DIR'] = journalDirectory(t)
+  t.teardown(() => { delete process.env['NFKIT_MIRROR_DIR'] })
+  t.match(await nfkit(netns, ['mirror', 'list']), { status: 0, stdout: '', stderr: '' })
+  t.match(await nfkit(netns, ['mirror', 'list', '--json']), { status: 0, stdout: '[]\n' })
+  t.match(await nfkit(netns, ['mirror', 'show', 'one']), { status: 1, stderr: /NFKIT_NO_SUCH_MIRROR/ })
+  t.match(await nfkit(netns, ['mirror', 'remove', 'one']), { status: 1, stderr: /NFKIT_NO_SUCH_MIRROR/ })
+  t.match(await nfkit(netns, ['mirror', 'remove']), { status: 2, stderr: /either NAME or --abandoned/ })
+  t.match(await nfkit(netns, ['mirror', 'add', '--to', 'eth5']), { status: 2, stderr: /--from is missing/ })
+  t.match(await nfkit(netns, ['mirror', 'add', '--from', 'PREROUTING', '--to', 'eth5']), { status: 2, stderr: /expected INPUT, FORWARD, OUTPUT or POSTROUTING/ })
+  writeJournal(process.env['NFKIT_MIRROR_DIR'], netns, 'one', encodeRecord(record(netns)))
+  t.match((await nfkit(netns, ['mirror', 'list'])).stdout, /^NAME +STATE +FROM +TO +MARK +TABLE .*\none +up +INPUT -p tcp +eth5 +0xc10e001 .*nobody$/m)
+  t.match((await nfkit(netns, ['mirror', 'show', 'one'])).stdout, /^one\n {2}state +up\n {2}from +INPUT -p tcp\n/)
+  t.match(await nfkit(netns, ['mirror', 'remove', '--abandoned', '--json']), { status: 0, stdout: '[{"name":"one","steps":[]}]\n' })
+  t.match(await nfkit(netns, ['mirror', 'list']), { stdout: '' })
+})

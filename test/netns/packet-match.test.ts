@@ -3,7 +3,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t, { type Test } from 'tap'
 import { Netns } from '../../lib/index.js'
 import { addon, check, checkDescriptor, type RawDescriptor } from '../../lib/native.js'

@@ -2,7 +2,7 @@
 // Rules by chance, of all matches and targets, judged by iptables-legacy in batches. NFKIT_FUZZ is how many (then with another seed each
 // time, unless NFKIT_FUZZ_SEED says which).
 
-import fc from 'fast-check'
+import fc, { SEED } from '../support/fast-check.js'
 import t from 'tap'
 import { Netns } from '../../lib/index.js'
 import '../../lib/wire/xtables/extensions/index.js'
@@ -21,7 +21,6 @@ import { TARGETS } from '../support/target-grammar.js'
 import { feed, run } from '../support/outside.js'
 
 const COUNT = Number(process.env['NFKIT_FUZZ'] ?? 600)
-const SEED = Number(process.env['NFKIT_FUZZ_SEED'] ?? (process.env['NFKIT_FUZZ'] === undefined ? 20 : Date.now() % 1_000_000_007))
 
 /** What needs something that is not in every kernel or namespace; each has tests of its own. */
 const WITHOUT: Readonly<Record<string, string>> = {

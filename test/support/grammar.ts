@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Rules as text by chance: what the grammars of matches and targets are made of.
 
-import fc from 'fast-check'
+import fc from './fast-check.js'
 import type { IpFamily } from '../../lib/wire/ip.js'
 import type { Hook } from '../../lib/wire/xtables/extension.js'
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The matches' options by chance. What 1.8.9 gets wrong and nfkit does not imitate is left out; the unit tests have it.
 
-import fc from 'fast-check'
+import fc from './fast-check.js'
 import {
   address, all, decimal, either, type Grammar, inChains, inTables, list, masked, maybe, negatable, negatableRange, network, not, number, one, option, plain, quotedText, range, series, some, subset, U16, U32, U8, v4, v6, type Words,
 } from './grammar.js'

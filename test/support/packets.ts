@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Random packets and matches whose values meet often.
 
-import fc from 'fast-check'
+import fc from './fast-check.js'
 import type { PacketMatchSpec } from '../../lib/wire/packet-match/tree.js'
 import type { LinkType } from '../../lib/wire/packet-match/field.js'
 import { PacketMatch } from '../../lib/wire/packet-match/packet-match.js'

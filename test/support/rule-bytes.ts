@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Rules of one match, made of bytes or text, and what must hold for them on all four paths.
 
-import fc from 'fast-check'
+import fc from './fast-check.js'
 import type { Test } from 'tap'
 import { NfkitError } from '../../lib/errors.js'
 import { Writer } from '../../lib/wire/bytes.js'

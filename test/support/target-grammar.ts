@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The targets' options by chance.
 
-import fc from 'fast-check'
+import fc from './fast-check.js'
 import {
   address, all, decimal, either, type Grammar, inChains, inTables, masked, maybe, number, one, option, plain, type Place, quotedText, range, series, some, subset, U16, U32, U8, v4, v6, type Words,
 } from './grammar.js'

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Classic BPF. Programs of tcpdump 4.99.3 with libpcap 1.10.3: `tcpdump -y EN10MB -ddd FILTER`.
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { Assembler, Label } from '../../lib/wire/bpf/assembler.js'
 import { checkProgram, programFault } from '../../lib/wire/bpf/check.js'

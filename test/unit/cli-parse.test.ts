@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Words to actions: what each command line means, and what is wrong with the others.
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { action, type Command, optionsOf } from '../../lib/cli/action.js'
 import { cam } from '../../lib/cli/commands/cam.js'

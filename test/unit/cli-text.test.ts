@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What people see: tables, colours, names, times; and what programs get: JSON.
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { toJson } from '../../lib/cli/output.js'
 import { painter, wantsColour } from '../../lib/cli/style.js'

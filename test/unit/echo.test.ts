@@ -2,7 +2,7 @@
 // What a raw ICMP socket receives: captured on a veth pair (Linux 6.18) between 192.168.0.2, fd00::2 and 192.168.0.3, fd00::3 by
 // `tcpdump -xx`, without the Ethernet header (and for IPv6 without the IPv6 header, which the socket keeps back).
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { NfkitError } from '../../lib/index.js'
 import { controlMessages, decodePacketAuxiliary, decodeTimestamp, splitAddress } from '../../lib/wire/cmsg.js'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { Ancillary, BpfOp } from '../../lib/wire/bpf/instruction.js'
 import { programFault } from '../../lib/wire/bpf/check.js'

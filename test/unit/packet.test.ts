@@ -3,7 +3,7 @@
 // (192.168.0.3, fd00::3) by `tcpdump --immediate-mode -i veth0 -w`, printed by `tcpdump -xx`. The expected values are tcpdump's.
 
 import { deepStrictEqual } from 'node:assert'
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { NfkitError } from '../../lib/index.js'
 import { decodeArp, encodeArp } from '../../lib/wire/arp.js'

@@ -2,7 +2,7 @@
 // The layout of blocks is that of draft-ietf-opsawg-pcapng, sections 4.1 (section), 4.2 (interface), 4.3 (enhanced packet), 4.6 (statistics).
 
 import { deepStrictEqual } from 'node:assert'
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { NfkitError } from '../../lib/index.js'
 import { type PcapngPacket, PcapngWriter } from '../../lib/wire/pcapng.js'

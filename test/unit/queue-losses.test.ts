@@ -2,7 +2,7 @@
 // The accounts of what a queue lost, against a model of nfnetlink_queue's counters: where real packets cannot lead, such as
 // past the 32 bits of their numbers and to a kernel without memory.
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { QueueLosses } from '../../lib/queue/queue-losses.js'
 

@@ -89,6 +89,12 @@ t.test('only native.ts loads the addon', (t) => {
   t.end()
 })
 
+t.test('properties take their inputs from one place', (t) => {
+  const users = filesBelow('test').filter((file) => file.endsWith('.ts') && importsOf(read(file)).includes('fast-check'))
+  t.same(users, ['test/support/fast-check.ts'], 'so that each run of npm test has the same')
+  t.end()
+})
+
 t.test('the package depends on nothing but the loader of its addon', (t) => {
   const used = new Set(filesBelow('lib').flatMap((file) => importsOf(read(file))).filter((name) => !/^(\.|node:)/.test(name)))
   t.same([...used].sort(), ['node-gyp-build'])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { NfkitError } from '../../lib/index.js'
 import { parseIp } from '../../lib/wire/ip.js'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 
 export const bytesOf = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'))
 export const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import { isIPv4, isIPv6 } from 'node:net'
 import t from 'tap'
 import { familyOf, formatIp, parseIp, parsePrefix } from '../../lib/wire/ip.js'

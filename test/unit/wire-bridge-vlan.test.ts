@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { NfkitError } from '../../lib/errors.js'
 import { decodeVlan, encodeVlan, encodeVlanDump, VLAN_DUMP, VLAN_INFO, type VlanRequest } from '../../lib/wire/bridge-vlan.js'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { NfkitError } from '../../lib/errors.js'
 import { attributeTable, bool, choice, field, interfaceName, ip, listOf, mac, reported, seconds, string, table, u16, u32, u8 } from '../../lib/wire/attributes.js'

@@ -2,7 +2,7 @@
 // Addresses, neighbours, routes and rules: captured messages both ways. The requests are those that ip of iproute2 6.1 sent,
 // the answers those of Linux 6.18.
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { NfkitError } from '../../lib/errors.js'
 import { type AddressMessage, decodeAddress, encodeAddress, FOREVER } from '../../lib/wire/address.js'

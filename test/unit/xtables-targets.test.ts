@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Targets that the test kernel or its iptables lack, on bytes laid out by their headers, and any bytes at all for every target.
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { NfkitError } from '../../lib/index.js'
 import '../../lib/wire/xtables/extensions/index.js'

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The text format without a kernel: words, where errors are, the two ways from text to bytes, and hostile text.
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { NfkitError } from '../../lib/errors.js'
 import '../../lib/wire/xtables/extensions/index.js'

@@ -296,8 +296,8 @@ function register(layout: Layout): void {
   ]
   registerExtension({
     kind: 'match', name: 'hashlimit', revision, size: layout.size, userSize: layout.userSize, oneOf: ['upto', 'above'], check, print,
-    // Rates over no time the kernel refuses, too.
-    recognises: (p) => INTERVAL === undefined || !has(p, RATE_MATCH) || p.u32(INTERVAL) !== 0,
+    // Bits that the revision does not know, and rates over no time, the kernel refuses, too.
+    recognises: (p) => (INTERVAL === undefined ? p.u32(MODE) < RATE_MATCH : p.u32(MODE) < 2 * RATE_MATCH && (!has(p, RATE_MATCH) || p.u32(INTERVAL) !== 0)),
     init(p, ctx) {
       write(p, BURST, BigInt(DEFAULT_BURST))
       p.setU32(GC, DEFAULT_GC)

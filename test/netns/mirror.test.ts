@@ -3,7 +3,7 @@
 
 import { mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t, { type Test } from 'tap'
 import { KernelModule, Link, Mirror, type MirrorOptions, Netns, Rule } from '../../lib/index.js'
 import { identify } from '../../lib/mirror/namespace.js'

@@ -2,7 +2,7 @@
 // Blobs of tables with changed bytes, as a broken kernel or another program's mistake would give them: an answer or a typed error.
 // NFKIT_FUZZ is how many, half of them of each family.
 
-import fc from 'fast-check'
+import fc from '../support/fast-check.js'
 import t from 'tap'
 import { NfkitError } from '../../lib/errors.js'
 import '../../lib/wire/xtables/extensions/index.js'

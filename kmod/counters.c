@@ -13,6 +13,7 @@ static const char * const nfkit_counter_names[NFKIT_COUNTERS] = {
 	[NFKIT_SENT] = "sent",
 	[NFKIT_NO_ROUTE] = "no_route",
 	[NFKIT_LOOP] = "loop",
+	[NFKIT_NO_DEVICE] = "no_device",
 	[NFKIT_UNROUTABLE] = "unroutable",
 	[NFKIT_LOCAL] = "local",
 	[NFKIT_SAME_DEVICE] = "same_device",
@@ -63,7 +64,10 @@ static int nfkit_counters_show(struct seq_file *seq, void *unused)
 	for (bucket = 0; bucket < ARRAY_SIZE(nn->targets); bucket++) {
 		hlist_for_each_entry(target, &nn->targets[bucket], node) {
 			nfkit_counters_sum(target, sum);
-			seq_printf(seq, "mark:0x%x", target->mark);
+			if (target->key.kind == NFKIT_MARK)
+				seq_printf(seq, "mark:0x%x", target->key.mark);
+			else
+				seq_printf(seq, "dev:%s", target->key.device);
 			for (i = 0; i < NFKIT_COUNTERS; i++)
 				seq_printf(seq, " %llu", sum[i]);
 			seq_putc(seq, '\n');

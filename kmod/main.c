@@ -35,6 +35,7 @@ static int __net_init nfkit_init_net(struct net *net)
 	err = nfkit_counters_init_net(net);
 	if (err)
 		goto sysctl;
+	WRITE_ONCE(nn->ready, true);
 	return 0;
 
 sysctl:
@@ -68,8 +69,11 @@ static struct pernet_operations nfkit_net_ops = {
 static int nfkit_netdev_event(struct notifier_block *block,
 			      unsigned long event, void *ptr)
 {
+	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
+
+	nfkit_target_device_event(dev, event);
 	if (event == NETDEV_UNREGISTER)
-		nfkit_queue_flush_device(netdev_notifier_info_to_dev(ptr));
+		nfkit_queue_flush_device(dev);
 	return NOTIFY_DONE;
 }
 

@@ -3,6 +3,7 @@
 #ifndef NFKIT_H
 #define NFKIT_H
 
+#include <linux/if.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/netfilter.h>
@@ -27,10 +28,11 @@ enum nfkit_counter {
 	/* not cloned */
 	NFKIT_NO_ROUTE,		/* no route yet where the packet was met */
 	NFKIT_LOOP,		/* made by sending a copy */
+	NFKIT_NO_DEVICE,	/* there is no such device, or it has no Ethernet */
 	NFKIT_UNROUTABLE,	/* no route for the copy */
 	NFKIT_LOCAL,		/* its route leads back to this box */
-	NFKIT_SAME_DEVICE,	/* its route is the original's device */
-	NFKIT_TOO_BIG,		/* more than the route's MTU, and DF set */
+	NFKIT_SAME_DEVICE,	/* it would leave by the original's device */
+	NFKIT_TOO_BIG,		/* more than the MTU, and not to be fragmented */
 	NFKIT_QUEUE_FULL,
 	NFKIT_NO_MEMORY,
 	/* cloned, but not sent */
@@ -49,10 +51,11 @@ struct nfkit_counters {
 /**
  * struct nfkit_net - what the module keeps for a network namespace
  * @lock: see there
- * @targets: clone targets by mark
+ * @targets: clone targets by what they are for
  * @queued: how many of its copies each CPU has queued; written under the
  *	lock of that CPU's queue
  * @queue_limit: how many each CPU may queue
+ * @ready: @lock can be taken
  */
 struct nfkit_net {
 	/* @targets and the users of each */
@@ -60,8 +63,26 @@ struct nfkit_net {
 	struct hlist_head targets[64];
 	unsigned int __percpu *queued;
 	unsigned int queue_limit;
+	bool ready;
 	struct ctl_table *sysctl_table;
 	struct ctl_table_header *sysctl;
+};
+
+enum nfkit_kind {
+	NFKIT_MARK,
+	NFKIT_DEVICE,
+};
+
+/**
+ * struct nfkit_key - what a target is for
+ * @kind: which of the others counts
+ * @mark: the mark of its copies, by which they are routed
+ * @device: the name of the device that they leave by
+ */
+struct nfkit_key {
+	enum nfkit_kind kind;
+	u32 mark;
+	char device[IFNAMSIZ];
 };
 
 /**
@@ -69,14 +90,17 @@ struct nfkit_net {
  * @node: in nfkit_net.targets, under RCU
  * @nn: its namespace
  * @users: rules that name it, under nfkit_net.lock
- * @mark: the mark of its copies, by which they are routed
+ * @key: what it is for
+ * @dev: the device of that name, held; NULL while there is none. Changed
+ *	under nfkit_net.lock, read under RCU
  * @counters: for each CPU, written with softirqs disabled
  */
 struct nfkit_target {
 	struct hlist_node node;
 	struct nfkit_net *nn;
 	unsigned int users;
-	u32 mark;
+	struct nfkit_key key;
+	struct net_device __rcu *dev;
 	struct nfkit_counters __percpu *counters;
 	struct rcu_head rcu;
 };
@@ -85,9 +109,11 @@ struct nfkit_target {
 struct nfkit_net *nfkit_net(const struct net *net);
 
 /* target.c */
-struct nfkit_target *nfkit_target_get(struct nfkit_net *nn, u32 mark);
-void nfkit_target_put(struct nfkit_net *nn, u32 mark);
-struct nfkit_target *nfkit_target_find(struct nfkit_net *nn, u32 mark);
+struct nfkit_target *nfkit_target_get(struct net *net,
+				      const struct nfkit_key *key);
+void nfkit_target_put(struct nfkit_target *target);
+struct nfkit_target *nfkit_target_of_mark(struct nfkit_net *nn, u32 mark);
+void nfkit_target_device_event(struct net_device *dev, unsigned long event);
 
 /* counters.c */
 int nfkit_counters_init_net(struct net *net);
@@ -122,6 +148,11 @@ void nfkit_queue_flush_device(const struct net_device *dev);
 void nfkit_reroute(struct nfkit_target *target, struct sk_buff *skb,
 		   const struct nf_hook_state *state);
 enum nfkit_counter nfkit_reroute_send(struct sk_buff *skb);
+
+/* layer2.c */
+void nfkit_layer2(struct nfkit_target *target, struct sk_buff *skb,
+		  const struct nf_hook_state *state);
+enum nfkit_counter nfkit_layer2_send(struct sk_buff *skb);
 
 /* xt_clone.c */
 int nfkit_xt_init(void);

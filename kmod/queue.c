@@ -119,7 +119,9 @@ static int nfkit_queue_poll(struct napi_struct *napi, int budget)
 	while ((skb = __skb_dequeue(&batch))) {
 		struct nfkit_target *target = nfkit_queue_cb(skb)->target;
 
-		nfkit_count(target, nfkit_reroute_send(skb));
+		nfkit_count(target, target->key.kind == NFKIT_MARK ?
+				    nfkit_reroute_send(skb) :
+				    nfkit_layer2_send(skb));
 	}
 	this_cpu_dec(nfkit_sending);
 
@@ -151,6 +153,8 @@ static void nfkit_queue_flush(bool (*matches)(const struct sk_buff *skb,
 		spin_unlock(&queue->packets.lock);
 		while ((skb = __skb_dequeue(&flushed))) {
 			nfkit_count(nfkit_queue_cb(skb)->target, NFKIT_FLUSHED);
+			if (skb->dev)
+				dev_put(skb->dev);
 			kfree_skb(skb);
 		}
 		spin_unlock_bh(&queue->sending);
@@ -179,7 +183,8 @@ void nfkit_queue_flush_net(const struct nfkit_net *nn)
 
 static bool nfkit_is_for_device(const struct sk_buff *skb, const void *what)
 {
-	return skb_dst(skb)->dev == what;
+	/* One that has its device holds it; others know it by their route. */
+	return (skb->dev ? skb->dev : skb_dst(skb)->dev) == what;
 }
 
 void nfkit_queue_flush_device(const struct net_device *dev)

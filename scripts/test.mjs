@@ -7,6 +7,7 @@
  * when NFKIT_REQUIRE_RINGS names it or says `all`. `sanitize` runs only when it is named.
  */
 import { main, setUp } from './lib/setup.mjs'
+import { indented, showCounts, showResult, showTime } from './lib/show-result.mjs'
 import { testFiles } from './lib/test-files.mjs'
 
 /**
@@ -28,15 +29,6 @@ const total = { passed: 0, failed: 0, skipped: 0 }
 
 /** @param {string} text */
 const say = (text) => { process.stdout.write(`${text}\n`) }
-
-/** @param {{ passed: number, failed: number, skipped: number }} counts */
-const showCounts = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed, ${skipped} skipped`
-
-/** @param {number} milliseconds */
-const showTime = (milliseconds) => `${(milliseconds / 1000).toFixed(1)} s`
-
-/** @param {string} text */
-const indented = (text) => text.replace(/^(?=.)/gm, '    ')
 
 /** @param {string} name */
 const isRequired = (name) => ['all', name].some((word) => (process.env.NFKIT_REQUIRE_RINGS ?? '').split(/[\s,]+/).includes(word))
@@ -60,8 +52,7 @@ async function runRing (name, wanted) {
       report: (result) => {
         for (const key of /** @type {const} */ (['passed', 'failed', 'skipped'])) counts[key] += result[key]
         for (const reason of result.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
-        say(`  ${result.failed > 0 ? 'not ok' : 'ok    '} ${result.name.padEnd(44)} ${showCounts(result)}, ${showTime(result.milliseconds)}`)
-        for (const failure of result.failures) say(indented(failure))
+        say(showResult(result))
       },
     })
     if (counts.passed + counts.failed + counts.skipped === 0) say(`  no test file matches ${wanted.join(' ')}`)

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/**
+ * npm run test:long [-- file...]
+ *
+ * The tests of the tables and queues that have a long form, in it: a million damaged tables and texts, rules by chance, eight writers, 100,000
+ * packets. All of them, or those that the files name. An hour on two cores. NFKIT_FUZZ is another number of damaged inputs.
+ */
+import { projectRoot } from './lib/debian-packages.mjs'
+import { privateNetwork } from './lib/private-network.mjs'
+import { runTests } from './lib/run-tests.mjs'
+import { main, setUp } from './lib/setup.mjs'
+import { showCounts, showResult, showTime } from './lib/show-result.mjs'
+
+/** Milliseconds for one of them. */
+const LIMIT = 4 * 3_600_000
+
+/** @type {readonly { file: string, env: Record<string, string> }[]} */
+const LONG = [
+  { file: 'test/unit/xtables-text', env: { NFKIT_FUZZ: process.env.NFKIT_FUZZ ?? '1000000' } },
+  { file: 'test/unit/xtables-hostile', env: { NFKIT_FUZZ: process.env.NFKIT_FUZZ ?? '1000000' } },
+  { file: 'test/netns/xtables-generated', env: { NFKIT_FUZZ: '20000' } },
+  { file: 'test/netns/netfilter-writers', env: { NFKIT_WRITERS: 'long' } },
+  { file: 'test/netns/packet-queue', env: { NFKIT_QUEUE_PACKETS: '100000' } },
+  { file: 'test/netns/packet-log', env: { NFKIT_QUEUE_PACKETS: '100000' } },
+]
+
+main(async () => {
+  const wanted = process.argv.slice(2)
+  const chosen = LONG.filter(({ file }) => wanted.length === 0 || wanted.some((part) => `${file}.test.ts`.includes(part)))
+  if (chosen.length === 0) throw new Error(`none of ${wanted.join(' ')} has a long form: ${LONG.map(({ file }) => file).join(', ')}`)
+  await setUp()
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.once(signal, () => { process.exit(130) })
+  const prefix = chosen.some(({ file }) => file.startsWith('test/netns/')) ? await privateNetwork() : []
+  const started = performance.now()
+  const total = { passed: 0, failed: 0, skipped: 0 }
+  await runTests(chosen.map(({ file, env }) => ({
+    name: `${file}.test.ts (${Object.entries(env).map((pair) => pair.join('=')).join(' ')})`,
+    command: [...(file.startsWith('test/netns/') ? prefix : []), process.execPath, '--enable-source-maps', `${projectRoot}/dist/${file}.test.js`],
+    env,
+  })), {
+    limit: LIMIT,
+    report: (result) => {
+      for (const key of /** @type {const} */ (['passed', 'failed', 'skipped'])) total[key] += result[key]
+      process.stdout.write(`${showResult(result)}\n${result.reasons.map((reason) => `    skipped: ${reason}\n`).join('')}`)
+    },
+  })
+  if (total.failed > 0 || total.passed === 0) process.exitCode = 1
+  process.stdout.write(`  ${showTime(performance.now() - started)}\n\n${showCounts(total)}\n`)
+})

@@ -58,5 +58,7 @@ export async function buildModule (version, log = () => {}) {
  */
 export async function moduleForGuest (version, log) {
   const [module, plugin] = await Promise.all([buildModule(version, log), xtablesPlugin(log)])
-  return { extra: { [IN_GUEST]: module, ...plugin.inGuest }, env: { NFKIT_MODULE: IN_GUEST } }
+  // How often test/vm/clone-lifetime.test.ts loads and unloads it.
+  const { NFKIT_MODULE_CYCLES: cycles } = process.env
+  return { extra: { [IN_GUEST]: module, ...plugin.inGuest }, env: { NFKIT_MODULE: IN_GUEST, ...(cycles === undefined ? {} : { NFKIT_MODULE_CYCLES: cycles }) } }
 }

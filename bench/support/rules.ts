@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { XtablesSocket } from '../../lib/sockopt/xtables.js'
-import { type AssembledTable, assembleTable, TableImage } from '../../lib/wire/xtables/table.js'
+import { type AssembledTable, assembleTable } from '../../lib/wire/xtables/assemble.js'
+import { TableImage } from '../../lib/wire/xtables/table.js'
 
 export const TABLE = 'filter'
 

@@ -8,8 +8,9 @@
 // Within the lock everything is synchronous: the kernel answers at once.
 
 import { NfkitError } from '../errors.js'
+import { assembleTable } from '../wire/xtables/assemble.js'
 import { checkChains } from '../wire/xtables/chain-graph.js'
-import { assembleTable, type ChainImage, type TableImage, type TableInfo } from '../wire/xtables/table.js'
+import type { ChainImage, TableImage, TableInfo } from '../wire/xtables/table.js'
 import { sameInfo, type TableAccess } from './access.js'
 
 /** How often a change is made anew because somebody changed the table meanwhile. */

@@ -4,9 +4,10 @@
 
 import { invalidArgument, NfkitError } from '../errors.js'
 import { checkKeys } from '../net/check.js'
+import { type AssembledTable, assembleTable } from '../wire/xtables/assemble.js'
 import { checkChains } from '../wire/xtables/chain-graph.js'
 import { restoreText } from '../wire/xtables/restore.js'
-import { type AssembledTable, assembleTable, TableImage } from '../wire/xtables/table.js'
+import { TableImage } from '../wire/xtables/table.js'
 import { blankTable, type TableName } from '../wire/xtables/tables.js'
 import type { TableAccess } from './access.js'
 import { neverStill, unchanged } from './commit.js'

@@ -48,9 +48,10 @@ export class Writer {
   view: DataView
   length = 0
 
-  constructor(capacity = 256) {
-    this.bytes = new Uint8Array(capacity)
-    this.view = new DataView(this.bytes.buffer)
+  /** Of so many bytes at first; or over bytes that are there: then {@link reserve} hands them out as they are. */
+  constructor(capacity: number | Uint8Array = 256) {
+    this.bytes = typeof capacity === 'number' ? new Uint8Array(capacity) : capacity
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength)
   }
 
   /** Appends `count` zero bytes and answers where they begin. */

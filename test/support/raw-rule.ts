@@ -6,7 +6,8 @@ import { XtablesSocket } from '../../lib/sockopt/xtables.js'
 import type { IpFamily } from '../../lib/wire/ip.js'
 import { entryLayouts } from '../../lib/wire/xtables/entry.js'
 import { parseRule } from '../../lib/wire/xtables/parse.js'
-import { assembleTable, spliceRules, TableImage } from '../../lib/wire/xtables/table.js'
+import { assembleTable } from '../../lib/wire/xtables/assemble.js'
+import { spliceRules, TableImage } from '../../lib/wire/xtables/table.js'
 import { systemNames, wordsOf } from './xtables.js'
 
 /** struct xt_clone_info_v1 (kmod/uapi/xt_CLONE.h) */

@@ -12,7 +12,8 @@ import type { Resolver } from '../../lib/wire/xtables/payload.js'
 import { restoreText } from '../../lib/wire/xtables/restore.js'
 import { decodeRule, type RuleEnvironment } from '../../lib/wire/xtables/rule.js'
 import { saveTable } from '../../lib/wire/xtables/save.js'
-import { assembleTable, type TableInfo, TableImage } from '../../lib/wire/xtables/table.js'
+import { assembleTable } from '../../lib/wire/xtables/assemble.js'
+import { type TableInfo, TableImage } from '../../lib/wire/xtables/table.js'
 import { initialTable } from '../../lib/wire/xtables/tables.js'
 
 const RUNS = Math.ceil(Number(process.env['NFKIT_FUZZ'] ?? 4000) / 2)

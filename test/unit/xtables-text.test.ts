@@ -12,7 +12,8 @@ import { RestoreError, type RestoreOptions, restoreText } from '../../lib/wire/x
 import { RestoreTable } from '../../lib/wire/xtables/restore-table.js'
 import { RuleReader } from '../../lib/wire/xtables/rule-reader.js'
 import { saveTable } from '../../lib/wire/xtables/save.js'
-import { assembleTable, TableImage } from '../../lib/wire/xtables/table.js'
+import { assembleTable } from '../../lib/wire/xtables/assemble.js'
+import { type NewRule, ruleAt, TableImage } from '../../lib/wire/xtables/table.js'
 import { initialTable, type TableName } from '../../lib/wire/xtables/tables.js'
 import { splitWords } from '../../lib/wire/xtables/words.js'
 
@@ -115,14 +116,41 @@ t.test('the short way and the long way make the same bytes', async (t) => {
     const text = `${chain}${parts.map((one) => ` ${one}`).join('')}`
     if (!new RuleReader(table, environment).append(text, 0, text.length, undefined)) return
     short++
-    const block = table.block()
     const { rules } = parseCommand(splitWords(`-A ${text}`).words, environment)!
-    const mine = block.rule(0)
+    const mine = ruleAt(table.chain(chain)!, 0) as NewRule
     if (rules.length !== 1 || rules[0]!.chain !== mine.chain || Buffer.compare(rules[0]!.bytes, mine.bytes) !== 0) {
       throw new Error(`${text}: ${Buffer.from(mine.bytes).toString('hex')} ${mine.chain}, the long way ${Buffer.from(rules[0]!.bytes).toString('hex')} ${rules[0]!.chain}`)
     }
   }), { numRuns: Math.max(RUNS, 4000) })
   t.ok(short > 200, `${short} went the short way`)
+})
+
+t.test('a table written in its place is the same as one put together', async (t) => {
+  const chains = [':INPUT ACCEPT [0:0]', ':FORWARD DROP [0:0]', ':OUTPUT ACCEPT [0:0]', ':a - [0:0]', ':b - [0:0]', ':c - [0:0]']
+  // A chain out of its turn: all that follows is copied.
+  const outOfTurn = ['-A c -j DROP', '-D c 1', '-A b -j DROP', '-D b 1']
+  const blobOf = (family: IpFamily, lines: readonly string[]) => {
+    const { image } = restore(filter(...lines), { family })[0]!
+    return Buffer.from(assembleTable(image, image.chains).blob)
+  }
+  const command = fc.tuple(fc.constantFrom('-A', '-A', '-A', '-A', '-I', '-D', '-R'), fc.constantFrom('INPUT', 'FORWARD', 'OUTPUT', 'a', 'b', 'c'), fc.constantFrom('-j ACCEPT', '-j c', '', '-p tcp -m tcp --dport 80 -g c', '-m comment --comment x -j DROP'))
+  fc.assert(fc.property(fc.constantFrom<IpFamily>('ipv4', 'ipv6'), fc.array(command, { maxLength: 12 }), fc.boolean(), (family, commands, inTurn) => {
+    const order = (name: string) => chains.findIndex((line) => line.startsWith(`:${name} `))
+    const all = inTurn ? [...commands].sort((x, y) => order(x[1]) - order(y[1])) : commands
+    const counts = new Map<string, number>()
+    const lines = all.flatMap(([name, chain, rule]) => {
+      const count = counts.get(chain) ?? 0
+      if (name === '-A' || name === '-I') counts.set(chain, count + 1)
+      else if (count === 0) return []
+      else if (name === '-D') counts.set(chain, count - 1)
+      const leadsToC = rule === '-j c' || rule.endsWith('-g c')
+      return [name === '-D' ? `-D ${chain} 1` : `${name} ${chain} ${name === '-R' ? '1 ' : ''}${chain === 'c' && leadsToC ? '-j DROP' : rule}`]
+    })
+    if (Buffer.compare(blobOf(family, [...chains, ...lines]), blobOf(family, [...chains, ...outOfTurn, ...lines])) !== 0) throw new Error(lines.join('\n'))
+  }), { numRuns: RUNS })
+  // More than a block has room for at first, the rules behind it larger than those before.
+  const many = Array.from({ length: 9000 }, (_, i) => `-A ${i < 3000 ? 'INPUT' : i < 6000 ? 'a' : 'b'} -s 10.0.${i >> 8}.${i & 255}/32 ${i < 4000 ? '' : '-m comment --comment x -m comment --comment y '}-j ${i % 3 === 0 ? 'c' : 'ACCEPT'}`)
+  t.equal(Buffer.compare(blobOf('ipv4', [...chains, ...many]), blobOf('ipv4', [...chains, ...outOfTurn, ...many])), 0, 'thousands of rules')
 })
 
 const SAMPLE = filter(
@@ -142,8 +170,8 @@ t.test('hostile text: applied or refused with a typed error, never anything else
     }
     try {
       for (const { image } of restore(text, { family, counters, flush })) {
-        assembleTable(image, image.chains)
         saveTable(image, { family, resolver }, true)
+        assembleTable(image, image.chains)
       }
       applied++
     } catch (error) {

@@ -26,6 +26,14 @@ export function referencesOf(image: TableImage, chain: ChainImage, reachable = f
       continue
     }
     const { block } = piece
+    if (block !== undefined && !reachable) {
+      for (const entry of block.jumpsOf(piece.from, piece.to)) {
+        const to = block.chainOf(entry)
+        if (to !== undefined) found.push({ rule: rule + entry - piece.from + 1, chain: to })
+      }
+      rule += piece.to - piece.from
+      continue
+    }
     const { bytes, view } = block ?? image.input
     const offsets = block?.offsets ?? image.offsets
     for (let entry = piece.from; entry < piece.to; entry++) {
@@ -77,12 +85,13 @@ export function checkChains(image: TableImage, chains: readonly ChainImage[]): v
       if (target.hook !== undefined) throw new NfkitError('NFKIT_BUILTIN_CHAIN', `rule ${rule} of chain ${chain.name} in table ${table} leads to ${to}, which is a built-in chain`)
     }
   }
-  const path = findLoop(image, chains, byName)
+  // Most tables have none even if every rule could be reached.
+  const path = findLoop(image, chains, byName, false) && findLoop(image, chains, byName, true)
   if (path !== undefined) throw new NfkitError('NFKIT_CHAIN_LOOP', `the chains of table ${table} form a loop: ${path}`)
 }
 
 /** The first loop that a built-in chain leads into, as "FORWARD rule 3 -> a rule 1 -> a". */
-function findLoop(image: TableImage, chains: readonly ChainImage[], byName: ReadonlyMap<string, ChainImage>): string | undefined {
+function findLoop(image: TableImage, chains: readonly ChainImage[], byName: ReadonlyMap<string, ChainImage>, reachable: boolean): string | undefined {
   const done = new Set<string>()
   for (const start of chains) {
     if (start.hook === undefined) continue
@@ -90,7 +99,7 @@ function findLoop(image: TableImage, chains: readonly ChainImage[], byName: Read
     const stack: { chain: ChainImage; references: ChainReference[]; next: number }[] = []
     const onPath = new Set<string>()
     const enter = (chain: ChainImage) => {
-      stack.push({ chain, references: referencesOf(image, chain, true), next: 0 })
+      stack.push({ chain, references: referencesOf(image, chain, reachable), next: 0 })
       onPath.add(chain.name)
     }
     enter(start)

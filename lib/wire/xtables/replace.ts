@@ -3,7 +3,7 @@
 // netfilter_ipv6/ip6_tables.h, netfilter/x_tables.h): the same for both families on 64-bit machines.
 
 import { LITTLE_ENDIAN } from '../bytes.js'
-import { type AssembledTable, BLOB_HEADROOM } from './table.js'
+import { type AssembledTable, BLOB_HEADROOM } from './assemble.js'
 
 /** XT_TABLE_MAXNAMELEN: where the name of a table ends. */
 const NAME = 32

@@ -2,6 +2,7 @@
 // The chains of one table while a text is applied to them: every command of iptables-restore, refused where libiptc refuses it.
 
 import { LITTLE_ENDIAN } from '../bytes.js'
+import { sizeBeforeRules, sizeBehindRules } from './assemble.js'
 import { placeOf } from './chain-order.js'
 import { VERDICT } from './entry.js'
 import { extensionForWriting } from './extension.js'
@@ -17,7 +18,7 @@ const NONE: Counters = { packets: 0n, bytes: 0n }
 const encoder = new TextEncoder()
 /** XT_EXTENSION_MAXNAMELEN without the NUL. */
 const MAX_NAME = 28
-/** Room that {@link RestoreTable.block} promises. */
+/** A rule is never larger than 65535 bytes. */
 export const RULE_ROOM = 1 << 16
 
 type Tail = { -readonly [K in keyof Run]: Run[K] }
@@ -27,7 +28,9 @@ export class RestoreTable {
   readonly image: TableImage
   readonly #byName = new Map<string, ChainImage>()
   readonly #names = new ChainNames()
-  #block: RuleBlock
+  readonly #block: RuleBlock
+  /** The chain that rules were appended to last, by its number; undefined once one came that is not behind it. */
+  #turn: number | undefined = -1
   /** The run that a chain ends with, as long as it can grow. */
   readonly #tails = new Map<ChainImage, Tail>()
   #references: Map<string, number> | undefined
@@ -95,15 +98,27 @@ export class RestoreTable {
 
   // ---- rules
 
-  /** A block with room for {@link RULE_ROOM} bytes. */
-  block(): RuleBlock {
-    if (!this.#block.hasRoom(RULE_ROOM)) this.#block = new RuleBlock(this.image.layout, this.#names)
+  /** Where a rule at the end of a chain is to be written: as long as chains come in their order, where the table will have it. */
+  blockFor(chain: ChainImage): RuleBlock {
+    const turn = this.#turn
+    if (turn !== undefined && chain !== this.chains[turn]) this.#turnTo(chain, turn)
     return this.#block
   }
 
-  #store(rule: RuleBytes, counters: Counters | undefined): Run {
+  #turnTo(chain: ChainImage, from: number): void {
+    const { layout, chains } = this.image
+    const to = chains.indexOf(chain, from + 1)
+    this.#turn = to < 0 ? undefined : to
+    if (to < 0) return
+    let size = from < 0 ? 0 : sizeBehindRules(layout)
+    for (let i = from + 1; i < to; i++) size += sizeBeforeRules(layout, chains[i]!.hook) + sizeBehindRules(layout)
+    size += sizeBeforeRules(layout, chain.hook)
+    if (size > 0) this.#block.skip(size)
+  }
+
+  #store(rule: RuleBytes, counters: Counters | undefined, block = this.#block): Run {
     this.#checkTarget(rule)
-    const block = this.block()
+    block.makeRoom(RULE_ROOM)
     const number = block.add(rule)
     if (counters !== undefined) block.setCounters(number, counters.packets, counters.bytes)
     return { from: number, to: number + 1, block }
@@ -130,7 +145,7 @@ export class RestoreTable {
 
   append(name: string, rules: readonly RuleBytes[], counters: Counters | undefined): void {
     const chain = this.#require(name)
-    for (const rule of rules) this.appendNewest(chain, this.#store(rule, counters).block!)
+    for (const rule of rules) this.appendNewest(chain, this.#store(rule, counters, this.blockFor(chain)).block!)
   }
 
   #splice(chain: ChainImage, index: number, remove: number, insert: readonly Piece[]): void {
@@ -286,12 +301,13 @@ export class RestoreTable {
             add(piece.chain)
             continue
           }
+          if (piece.block !== undefined) {
+            for (const rule of piece.block.jumpsOf(piece.from, piece.to)) add(piece.block.chainOf(rule))
+            continue
+          }
           for (let i = piece.from; i < piece.to; i++) {
-            if (piece.block !== undefined) add(piece.block.chainOf(i))
-            else {
-              const jump = this.image.jumpOf(i)
-              if (jump !== undefined) add(this.image.chainAt(jump))
-            }
+            const jump = this.image.jumpOf(i)
+            if (jump !== undefined) add(this.image.chainAt(jump))
           }
         }
       }

@@ -28,6 +28,9 @@ const [C_D, C_F, C_G, C_I, C_J, C_M, C_O, C_P, C_S] = [100, 102, 103, 105, 106, 
 /** What a group of the rule's own options sets: words of the entry by twos, number and value. */
 type Setting = Int32Array
 
+/** More bytes than that are not taken on suspicion. */
+const MAX_EXPECTED = 1 << 27
+
 const verdicts = new Map<string, number>(Object.entries(VERDICT))
 
 /** What reads matches and targets; it depends on the protocol, and on the chain as far as that is a built-in one. */
@@ -64,6 +67,9 @@ export class RuleReader {
   #chain: ChainImage | undefined
   #version = 0
   #scope: Scope | undefined
+  /** Characters of the rules that were appended, and the bytes that they took. */
+  #characters = 0
+  #bytes = 0
 
   constructor(table: RestoreTable, environment: RuleEnvironment) {
     this.#table = table
@@ -79,7 +85,8 @@ export class RuleReader {
     while (at < end && text.charCodeAt(at) !== SPACE) at++
     const chain = this.#chainOf(text, from, at)
     if (chain === undefined) return false
-    const block = this.#table.block()
+    const block = this.#table.blockFor(chain)
+    if (!block.hasRoom(RULE_ROOM)) block.makeRoom(RULE_ROOM, this.#expected(text, end))
     const start = block.length >> 2
     const room = (block.length + RULE_ROOM) >> 2
     const { words } = block
@@ -133,6 +140,7 @@ export class RuleReader {
 
     // Matches, then the target.
     let target = 0
+    let jumps = false
     let known: Protocol | undefined
     while (at < end) {
       const letter = text.charCodeAt(at + 1) === DASH ? text.charCodeAt(at + 2) : 0
@@ -163,6 +171,7 @@ export class RuleReader {
         if (verdict !== undefined || to !== undefined) {
           if (options !== stop || to?.hook !== undefined || (verdict === VERDICT.DROP && this.#environment.table === 'nat')) return false
           if (letter === C_G) words[start + (this.#layout.flags >> 2)]! |= this.#ipv4 ? GOTO_WORD.ipv4 : GOTO_WORD.ipv6
+          jumps = verdict === undefined
           next = putStandardTarget(words, next, verdict ?? block.names.numberOf(name) + 1)
         } else if (letter === C_G) return false
         else reader = this.#reader(letter === C_M ? 'match' : 'target', name, known)
@@ -176,6 +185,7 @@ export class RuleReader {
     }
     if (target === 0) {
       target = next
+      jumps = true
       next = putStandardTarget(words, next, 0)
     }
     const bytes = (next - start) << 2
@@ -183,14 +193,17 @@ export class RuleReader {
     const offset = start << 2
     block.view.setUint16(offset + this.#layout.targetOffset, (target - start) << 2, LITTLE_ENDIAN)
     block.view.setUint16(offset + this.#layout.nextOffset, bytes, LITTLE_ENDIAN)
-    this.#finish(block, chain, next << 2, counters)
+    this.#characters += end - from
+    this.#bytes += bytes
+    const rule = block.close(next << 2, jumps)
+    if (counters !== undefined) block.setCounters(rule, counters.packets, counters.bytes)
+    this.#table.appendNewest(chain, block)
     return true
   }
 
-  #finish(block: RuleBlock, chain: ChainImage, end: number, counters: { packets: bigint; bytes: bigint } | undefined): void {
-    const rule = block.close(end)
-    if (counters !== undefined) block.setCounters(rule, counters.packets, counters.bytes)
-    this.#table.appendNewest(chain, block)
+  /** Bytes of the rules to come, if all of the text is as they were until here; a sixteenth more, so that it is seldom too little. */
+  #expected(text: string, from: number): number {
+    return Math.min(MAX_EXPECTED, Math.ceil((this.#bytes / Math.max(1, this.#characters)) * (text.length - from) * 1.0625))
   }
 
   #chainOf(text: string, from: number, to: number): ChainImage | undefined {

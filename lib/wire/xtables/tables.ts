@@ -3,9 +3,10 @@
 
 import { Writer } from '../bytes.js'
 import type { IpFamily } from '../ip.js'
+import { appendError } from './assemble.js'
 import { entryLayouts, VERDICT } from './entry.js'
 import { appendStandardTarget, closeEntry } from './rule.js'
-import { appendError, type HookName, HOOKS, TableImage, type TableInfo } from './table.js'
+import { type HookName, HOOKS, TableImage, type TableInfo } from './table.js'
 
 /** The built-in chains of each table (FILTER_VALID_HOOKS and its like in net/ipv4/netfilter/iptable_*.c; IPv6 has the same). */
 export const TABLE_HOOKS = {

@@ -86,16 +86,16 @@ for (const family of ['ipv4', 'ipv6'] as const) {
         const wrong = (offsets: readonly number[], which: number) => offsets.map((offset, i) => (i === which ? place(at) : offset))
         info = { ...info, hookEntries: wrong(info.hookEntries, at % 5), underflows: wrong(info.underflows, value % 5), entries: info.entries + (value % 3) - 1 }
       }
-      const start = performance.now()
+      const start = process.cpuUsage().user
       try {
         readAll({ family, info: { ...info, size: blob.length }, blob })
         read++
       } catch (error) {
         if (!(error instanceof NfkitError)) throw error
       }
-      slowest = Math.max(slowest, performance.now() - start)
+      slowest = Math.max(slowest, (process.cpuUsage().user - start) / 1000)
     }), { numRuns: RUNS })
-    t.ok(read > 0, `${read} of ${RUNS} could still be read; the slowest took ${slowest.toFixed(1)} ms`)
+    t.ok(read > 0, `${read} of ${RUNS} could still be read; the slowest took ${slowest.toFixed(1)} ms of processor time`)
   })
 
   t.test(`${family}: any bytes as a table`, async (t) => {

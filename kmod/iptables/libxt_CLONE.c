@@ -2,19 +2,28 @@
 /*
  * The CLONE target for iptables and ip6tables, legacy and nft.
  *
+ * Revision 1 takes what revision 0 takes, since iptables uses the newest that the kernel has.
+ *
  * There is no translation to nftables: no expression of it makes a copy that is marked and
  * routed anew. iptables-translate therefore shows the rule as a comment.
  */
+#include <ctype.h>
+#include <net/if.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <xtables.h>
 
 #include "xt_CLONE.h"
 
 enum {
 	O_MARK,
+	O_DEV,
+	F_MARK = 1 << O_MARK,
+	F_DEV = 1 << O_DEV,
 };
 
-static const struct xt_option_entry clone_opts[] = {
+static const struct xt_option_entry clone_opts_v0[] = {
 	{
 		.name	= "mark",
 		.id	= O_MARK,
@@ -25,42 +34,186 @@ static const struct xt_option_entry clone_opts[] = {
 	XTOPT_TABLEEND,
 };
 
-static void clone_help(void)
+static const struct xt_option_entry clone_opts_v1[] = {
+	{
+		.name	= "mark",
+		.id	= O_MARK,
+		.type	= XTTYPE_UINT32,
+		.flags	= XTOPT_PUT,
+		.excl	= F_DEV,
+		XTOPT_POINTER(struct xt_clone_info_v1, mark),
+	},
+	{
+		.name	= "dev",
+		.id	= O_DEV,
+		.type	= XTTYPE_STRING,
+		.excl	= F_MARK,
+	},
+	XTOPT_TABLEEND,
+};
+
+static void clone_help_v0(void)
 {
 	printf("CLONE target options:\n"
 	       "  --mark value    Mark of the copy, by which policy rules route it (required)\n");
 }
 
-static void clone_save(const void *ip, const struct xt_entry_target *target)
+static void clone_help_v1(void)
+{
+	printf("CLONE target options:\n"
+	       "  --mark value            Mark of the copy, by which policy rules route it\n"
+	       "  --dev name[,name...]    Up to 8 devices that send the copy, with its MAC header\n"
+	       "One of them is required\n");
+}
+
+static int clone_is_device(const char *name, size_t length)
+{
+	size_t i;
+
+	if (length == 0 || length >= IFNAMSIZ)
+		return 0;
+	if (name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.')))
+		return 0;
+	for (i = 0; i < length; i++) {
+		if (name[i] == '/' || name[i] == ':' || isspace((unsigned char)name[i]))
+			return 0;
+	}
+	return 1;
+}
+
+/* Whether a list of devices begins with this one. */
+static int clone_is_listed(const char *list, const char *end, const char *name, size_t length)
+{
+	while (list < end) {
+		size_t other = strcspn(list, ",");
+
+		if (other == length && memcmp(list, name, length) == 0)
+			return 1;
+		list += other + 1;
+	}
+	return 0;
+}
+
+static void clone_parse_devices(struct xt_clone_info_v1 *info, const char *list)
+{
+	const char *name = list;
+	unsigned int count = 0;
+
+	for (;; name++) {
+		size_t length = strcspn(name, ",");
+
+		if (!clone_is_device(name, length))
+			xtables_error(PARAMETER_PROBLEM,
+				      "CLONE: --dev takes names of devices with commas between them, not \"%s\"",
+				      list);
+		if (clone_is_listed(list, name, name, length))
+			xtables_error(PARAMETER_PROBLEM,
+				      "CLONE: --dev names a device twice: \"%s\"", list);
+		if (count == XT_CLONE_MAX_DEVICES)
+			xtables_error(PARAMETER_PROBLEM,
+				      "CLONE: --dev takes up to %d devices",
+				      XT_CLONE_MAX_DEVICES);
+		memcpy(info->devices[count++], name, length);
+		name += length;
+		if (*name == '\0')
+			return;
+	}
+}
+
+static void clone_parse_v1(struct xt_option_call *cb)
+{
+	struct xt_clone_info_v1 *info = cb->data;
+
+	xtables_option_parse(cb);
+	if (cb->entry->id == O_DEV) {
+		info->kind = XT_CLONE_DEVICES;
+		clone_parse_devices(info, cb->arg);
+	}
+}
+
+static void clone_check_v1(struct xt_fcheck_call *cb)
+{
+	if (!(cb->xflags & (F_MARK | F_DEV)))
+		xtables_error(PARAMETER_PROBLEM,
+			      "CLONE: --mark or --dev is required");
+}
+
+static void clone_save_v0(const void *ip, const struct xt_entry_target *target)
 {
 	const struct xt_clone_info *info = (const void *)target->data;
 
 	printf(" --mark 0x%x", info->mark);
 }
 
-static void clone_print(const void *ip, const struct xt_entry_target *target,
-			int numeric)
+static void clone_print_v0(const void *ip, const struct xt_entry_target *target,
+			   int numeric)
 {
 	const struct xt_clone_info *info = (const void *)target->data;
 
 	printf(" CLONE mark 0x%x", info->mark);
 }
 
-static struct xtables_target clone_target = {
-	.version	= XTABLES_VERSION,
-	.name		= "CLONE",
-	.revision	= 0,
-	.family		= NFPROTO_UNSPEC,
-	.size		= XT_ALIGN(sizeof(struct xt_clone_info)),
-	.userspacesize	= XT_ALIGN(sizeof(struct xt_clone_info)),
-	.help		= clone_help,
-	.x6_parse	= xtables_option_parse,
-	.print		= clone_print,
-	.save		= clone_save,
-	.x6_options	= clone_opts,
+static void clone_show_v1(const struct xt_clone_info_v1 *info, const char *dashes)
+{
+	unsigned int i;
+
+	if (info->kind == XT_CLONE_MARK) {
+		printf(" %smark 0x%x", dashes, info->mark);
+		return;
+	}
+	printf(" %sdev ", dashes);
+	for (i = 0; i < XT_CLONE_MAX_DEVICES && info->devices[i][0] != '\0'; i++)
+		printf("%s%.*s", i == 0 ? "" : ",", IFNAMSIZ, info->devices[i]);
+}
+
+static void clone_save_v1(const void *ip, const struct xt_entry_target *target)
+{
+	clone_show_v1((const void *)target->data, "--");
+}
+
+static void clone_print_v1(const void *ip, const struct xt_entry_target *target,
+			   int numeric)
+{
+	printf(" CLONE");
+	clone_show_v1((const void *)target->data, "");
+}
+
+#define CLONE_TARGETS	2
+
+static struct xtables_target clone_targets[CLONE_TARGETS] = {
+	{
+		.version	= XTABLES_VERSION,
+		.name		= "CLONE",
+		.revision	= 0,
+		.family		= NFPROTO_UNSPEC,
+		.size		= XT_ALIGN(sizeof(struct xt_clone_info)),
+		.userspacesize	= XT_ALIGN(sizeof(struct xt_clone_info)),
+		.help		= clone_help_v0,
+		.x6_parse	= xtables_option_parse,
+		.print		= clone_print_v0,
+		.save		= clone_save_v0,
+		.x6_options	= clone_opts_v0,
+	},
+	{
+		.version	= XTABLES_VERSION,
+		.name		= "CLONE",
+		.revision	= 1,
+		.family		= NFPROTO_UNSPEC,
+		.size		= XT_ALIGN(sizeof(struct xt_clone_info_v1)),
+		.userspacesize	= offsetof(struct xt_clone_info_v1, rule),
+		.help		= clone_help_v1,
+		.x6_parse	= clone_parse_v1,
+		.x6_fcheck	= clone_check_v1,
+		.print		= clone_print_v1,
+		.save		= clone_save_v1,
+		.x6_options	= clone_opts_v1,
+	},
 };
 
 static void __attribute__((constructor)) clone_init(void)
 {
-	xtables_register_target(&clone_target);
+	size_t i;
+
+	for (i = 0; i < CLONE_TARGETS; i++)
+		xtables_register_target(&clone_targets[i]);
 }

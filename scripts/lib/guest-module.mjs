@@ -54,11 +54,12 @@ export async function buildModule (version, log = () => {}) {
  * What a guest needs for the tests of the module, to be given to runInGuest.
  * @param {import('./kernels.mjs').KernelVersion} version
  * @param {(text: string) => void} [log]
+ * @param {{ plugin?: boolean }} [options]  without the plug-in of iptables
  * @returns {Promise<{ extra: Record<string, string>, env: Record<string, string> }>}
  */
-export async function moduleForGuest (version, log) {
-  const [module, plugin] = await Promise.all([buildModule(version, log), xtablesPlugin(log)])
+export async function moduleForGuest (version, log, { plugin = true } = {}) {
+  const [module, inGuest] = await Promise.all([buildModule(version, log), plugin ? xtablesPlugin(log).then((made) => made.inGuest) : {}])
   // How often test/vm/clone-lifetime.test.ts loads and unloads it.
   const { NFKIT_MODULE_CYCLES: cycles } = process.env
-  return { extra: { [IN_GUEST]: module, ...plugin.inGuest }, env: { NFKIT_MODULE: IN_GUEST, ...(cycles === undefined ? {} : { NFKIT_MODULE_CYCLES: cycles }) } }
+  return { extra: { [IN_GUEST]: module, ...inGuest }, env: { NFKIT_MODULE: IN_GUEST, ...(cycles === undefined ? {} : { NFKIT_MODULE_CYCLES: cycles }) } }
 }

@@ -87,7 +87,7 @@ t.test('two mirrors side by side, in either order of going', { skip: noModule },
   }
 })
 
-t.test('at the same moment, by several processes and one', { skip: noModule }, async (t) => {
+t.test('four made at the same moment', { skip: noModule }, async (t) => {
   const { box, place, before } = await preparedLab(t)
   const mirrors = await Promise.all(Array.from({ length: 4 }, () => Mirror.create({ ...place, from: FROM, to: 'eth2' })))
   t.same(mirrors.map(({ name }) => name).sort(), ['mirror1', 'mirror2', 'mirror3', 'mirror4'])

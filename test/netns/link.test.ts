@@ -3,7 +3,7 @@
 import { release } from 'node:os'
 import t from 'tap'
 import { Link, type LinkInfo, Netns, NfkitError } from '../../lib/index.js'
-import { feed, ipJson, lacks, run, tryRun } from '../support/outside.js'
+import { feed, ipJson, lacks, run, tryRun, waitUntilUp } from '../support/outside.js'
 import { replay, until } from '../support/watching.js'
 
 type Test = { teardown(close: () => void): void }
@@ -19,24 +19,20 @@ function ipLink(ns: Netns, name: string): any {
   return ipJson(ns, 'link', 'show', 'dev', name)[0]
 }
 
-/** As {@link ipLink}, once the kernel has seen the carrier: it does that in the background (net/core/link_watch.c). */
-function ipLinkUp(ns: Netns, name: string): any {
-  for (let i = 0; i < 100 && ipLink(ns, name).operstate !== 'UP'; i++) run(ns, 'sleep', '0.1')
-  return ipLink(ns, name)
-}
-
 t.test('a veth comes with both ends in their namespaces', async (t) => {
   const [here, there] = [netns(t), netns(t)]
   const made = Link.add({
     kind: 'veth', name: 'west', up: true, mtu: 1400, mac: '02:00:00:00:00:01', alias: 'to the east', group: 7, txQueueLength: 5, txQueues: 3, arp: false,
     peer: { name: 'east', netns: there, up: true, mtu: 1300, mac: '02:00:00:00:00:02', alias: 'to the west', addrGenMode: 'none', promiscuous: true },
   }, { netns: here })
-  t.match(ipLinkUp(here, 'west'), {
+  waitUntilUp(here, 'west')
+  waitUntilUp(there, 'east')
+  t.match(ipLink(here, 'west'), {
     ifindex: made.index, mtu: 1400, address: '02:00:00:00:00:01', ifalias: 'to the east', group: '7', txqlen: 5, num_tx_queues: 3, operstate: 'UP', linkinfo: { info_kind: 'veth' },
     inet6_addr_gen_mode: 'eui64',
   })
   t.ok(ipLink(here, 'west').flags.includes('NOARP'))
-  t.match(ipLinkUp(there, 'east'), { mtu: 1300, address: '02:00:00:00:00:02', ifalias: 'to the west', operstate: 'UP', inet6_addr_gen_mode: 'none', promiscuity: 1 })
+  t.match(ipLink(there, 'east'), { mtu: 1300, address: '02:00:00:00:00:02', ifalias: 'to the west', operstate: 'UP', inet6_addr_gen_mode: 'none', promiscuity: 1 })
   t.ok(ipLink(there, 'east').flags.includes('PROMISC'))
   t.same(run(there, 'ip', '-6', 'addr', 'show', 'dev', 'east'), '', 'no link-local address where none was to be made')
   t.match(made, { name: 'west', kind: 'veth', up: true, mtu: 1400, arp: false, alias: 'to the east', linkNetnsId: 0 })

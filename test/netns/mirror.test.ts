@@ -12,7 +12,7 @@ import { decodeRecord, encodeRecord, type MirrorRecord } from '../../lib/mirror/
 import { planSource } from '../../lib/mirror/source.js'
 import { nfkit } from '../support/cli.js'
 import { journalDirectory } from '../support/mirror.js'
-import { run } from '../support/outside.js'
+import { run, waitUntilUp } from '../support/outside.js'
 
 t.setTimeout(300_000)
 
@@ -21,7 +21,9 @@ const loaded = KernelModule.status().loaded
 function namespace(test: Test): Netns {
   const ns = Netns.create()
   test.teardown(() => ns.close())
-  run(ns, 'sh', '-ec', 'ip link add eth5 type veth peer name far; ip link set eth5 up; ip link set far up')
+  // Without addresses, which would come in the background.
+  run(ns, 'sh', '-ec', 'ip link add eth5 type veth peer name far; for i in eth5 far; do ip link set $i addrgenmode none; ip link set $i up; done')
+  waitUntilUp(ns, 'eth5', 'far')
   return ns
 }
 

@@ -43,6 +43,14 @@ export function ipJson(ns: Netns, ...args: string[]): any[] {
   return JSON.parse(run(ns, 'ip', '-j', '-d', ...args) || '[]')
 }
 
+/** Waits until the kernel has seen the carrier of links that are up: it does that in the background (net/core/link_watch.c). */
+export function waitUntilUp(ns: Netns, ...names: string[]): void {
+  for (let tries = 0; tries < 100; tries++) {
+    if (ipJson(ns, 'link').filter(({ ifname, operstate }) => names.includes(ifname) && operstate === 'UP').length === names.length) return
+    run(ns, 'sleep', '0.1')
+  }
+}
+
 /** `bridge -j -d ...` parsed. */
 export function bridgeJson(ns: Netns, ...args: string[]): any[] {
   return JSON.parse(run(ns, 'bridge', '-j', '-d', ...args) || '[]')

@@ -28,22 +28,26 @@ t.test('the queue takes as many as the sysctl says, counts the rest, and the ori
     t.comment('without netem no bursts: only a limit of zero is tried')
   } else {
     clone(box, 'ipv4', 'FORWARD', '-p udp')
-    box.netns.writeSysctl(LIMIT, 8)
+    box.netns.writeSysctl(LIMIT, 1)
     const N = 300
     const frames = Array.from({ length: N }, (_, i) => forwarded(box, i & 0xff))
-    let originals: string[] = []
-    // They are let go together, and the box meets many before it comes to its queue.
-    const copies = await arrivals(box, 'eth2', monitor, async () => {
-      originals = await arrivals(box, 'eth1', h2, async () => { for (const frame of frames) h1.sendFrame('eth0', frame) }, () => N)
-    }, () => counters(box)['sent'] ?? 0)
-    t.same(originals.map((text) => Number.parseInt(text.slice(8, 12), 16)), frames.map((_, i) => i & 0xff), 'every original, in order')
-    const { seen, cloned, sent, queue_full: full, ...others } = counters(box)
-    t.same(others, {})
-    t.equal(seen, N)
-    t.equal(cloned! + full!, N, 'each was cloned or counted')
-    t.equal(sent, cloned, 'what was queued was sent')
-    t.equal(copies.length, sent, 'and came')
-    t.ok(full! > 0, `${full} of ${N} found the queue full`)
+    // They are let go together, and the box meets many before it comes to its queue; on a busy machine not at each attempt.
+    for (let burst = 1; burst <= 10; burst++) {
+      const before = counters(box)['sent'] ?? 0
+      let originals: string[] = []
+      const copies = await arrivals(box, 'eth2', monitor, async () => {
+        originals = await arrivals(box, 'eth1', h2, async () => { for (const frame of frames) h1.sendFrame('eth0', frame) }, () => N)
+      }, () => (counters(box)['sent'] ?? 0) - before)
+      t.same(originals.map((text) => Number.parseInt(text.slice(8, 12), 16)), frames.map((_, i) => i & 0xff), 'every original, in order')
+      const { seen, cloned, sent, queue_full: full = 0, ...others } = counters(box)
+      t.same(others, {})
+      t.equal(seen, N * burst)
+      t.equal(cloned! + full, N * burst, 'each was cloned or counted')
+      t.equal(sent, cloned, 'what was queued was sent')
+      t.equal(copies.length, sent! - before, 'and came')
+      if (full > 0) break
+    }
+    t.ok((counters(box)['queue_full'] ?? 0) > 0, 'some found the queue full')
     run(h1.netns, 'tc', 'qdisc', 'del', 'dev', 'eth0', 'root')
   }
   box.netns.writeSysctl(LIMIT, 0)

@@ -11,6 +11,8 @@ static const char * const nfkit_counter_names[NFKIT_COUNTERS] = {
 	[NFKIT_SEEN] = "seen",
 	[NFKIT_CLONED] = "cloned",
 	[NFKIT_SENT] = "sent",
+	[NFKIT_NO_TARGET] = "no_target",
+	[NFKIT_SAMPLED_OUT] = "sampled_out",
 	[NFKIT_NO_ROUTE] = "no_route",
 	[NFKIT_LOOP] = "loop",
 	[NFKIT_UNROUTABLE] = "unroutable",
@@ -19,13 +21,28 @@ static const char * const nfkit_counter_names[NFKIT_COUNTERS] = {
 	[NFKIT_TOO_BIG] = "too_big",
 	[NFKIT_QUEUE_FULL] = "queue_full",
 	[NFKIT_NO_MEMORY] = "no_memory",
+	[NFKIT_NO_HEADER] = "no_header",
 	[NFKIT_UNRESOLVED] = "unresolved",
 	[NFKIT_DEVICE_DOWN] = "device_down",
 	[NFKIT_REFUSED] = "refused",
 	[NFKIT_FLUSHED] = "flushed",
+	[NFKIT_BYTES] = "bytes",
 };
 
-static void nfkit_counters_sum(const struct nfkit_target *target,
+struct nfkit_counters __percpu *nfkit_counters_alloc(void)
+{
+	struct nfkit_counters __percpu *counters;
+	int cpu;
+
+	counters = alloc_percpu_gfp(struct nfkit_counters, GFP_KERNEL_ACCOUNT);
+	if (!counters)
+		return NULL;
+	for_each_possible_cpu(cpu)
+		u64_stats_init(&per_cpu_ptr(counters, cpu)->syncp);
+	return counters;
+}
+
+static void nfkit_counters_sum(const struct nfkit_counters __percpu *percpu,
 			       u64 sum[NFKIT_COUNTERS])
 {
 	u64 value[NFKIT_COUNTERS];
@@ -36,7 +53,7 @@ static void nfkit_counters_sum(const struct nfkit_target *target,
 	for_each_possible_cpu(cpu) {
 		const struct nfkit_counters *counters;
 
-		counters = per_cpu_ptr(target->counters, cpu);
+		counters = per_cpu_ptr(percpu, cpu);
 		do {
 			start = u64_stats_fetch_begin(&counters->syncp);
 			for (i = 0; i < NFKIT_COUNTERS; i++)
@@ -45,6 +62,35 @@ static void nfkit_counters_sum(const struct nfkit_target *target,
 		for (i = 0; i < NFKIT_COUNTERS; i++)
 			sum[i] += value[i];
 	}
+}
+
+void nfkit_counters_stats(const struct nfkit_counters __percpu *counters,
+			  struct nfkit_stats *stats)
+{
+	u64 sum[NFKIT_COUNTERS];
+
+	nfkit_counters_sum(counters, sum);
+	*stats = (struct nfkit_stats) {
+		.seen = sum[NFKIT_SEEN],
+		.cloned = sum[NFKIT_CLONED],
+		.sent = sum[NFKIT_SENT],
+		.bytes = sum[NFKIT_BYTES],
+		.no_target = sum[NFKIT_NO_TARGET],
+		.sampled_out = sum[NFKIT_SAMPLED_OUT],
+		.no_route = sum[NFKIT_NO_ROUTE],
+		.loop = sum[NFKIT_LOOP],
+		.unroutable = sum[NFKIT_UNROUTABLE],
+		.local = sum[NFKIT_LOCAL],
+		.same_device = sum[NFKIT_SAME_DEVICE],
+		.too_big = sum[NFKIT_TOO_BIG],
+		.queue_full = sum[NFKIT_QUEUE_FULL],
+		.no_memory = sum[NFKIT_NO_MEMORY],
+		.no_header = sum[NFKIT_NO_HEADER],
+		.unresolved = sum[NFKIT_UNRESOLVED],
+		.device_down = sum[NFKIT_DEVICE_DOWN],
+		.refused = sum[NFKIT_REFUSED],
+		.flushed = sum[NFKIT_FLUSHED],
+	};
 }
 
 static int nfkit_counters_show(struct seq_file *seq, void *unused)
@@ -62,8 +108,13 @@ static int nfkit_counters_show(struct seq_file *seq, void *unused)
 	mutex_lock(&nn->lock);
 	for (bucket = 0; bucket < ARRAY_SIZE(nn->targets); bucket++) {
 		hlist_for_each_entry(target, &nn->targets[bucket], node) {
-			nfkit_counters_sum(target, sum);
-			seq_printf(seq, "mark:0x%x", target->mark);
+			nfkit_counters_sum(target->counters, sum);
+			if (target->kind == XT_CLONE_MARK)
+				seq_printf(seq, "mark:0x%x", target->mark);
+			else
+				seq_printf(seq, "%s:%s",
+					   target->kind == XT_CLONE_TARGET ?
+					   "target" : "dev", target->name);
 			for (i = 0; i < NFKIT_COUNTERS; i++)
 				seq_printf(seq, " %llu", sum[i]);
 			seq_putc(seq, '\n');

@@ -26,6 +26,7 @@ static int __net_init nfkit_init_net(struct net *net)
 	int err;
 
 	mutex_init(&nn->lock);
+	INIT_LIST_HEAD(&nn->files);
 	nn->queued = alloc_percpu_gfp(unsigned int, GFP_KERNEL_ACCOUNT);
 	if (!nn->queued)
 		return -ENOMEM;
@@ -52,6 +53,7 @@ static void __net_exit nfkit_exit_net(struct net *net)
 {
 	struct nfkit_net *nn = nfkit_net(net);
 
+	nfkit_device_exit_net(nn);
 	nfkit_counters_exit_net(net);
 	nfkit_sysctl_exit_net(net);
 	nfkit_queue_flush_net(nn);
@@ -68,8 +70,19 @@ static struct pernet_operations nfkit_net_ops = {
 static int nfkit_netdev_event(struct notifier_block *block,
 			      unsigned long event, void *ptr)
 {
-	if (event == NETDEV_UNREGISTER)
-		nfkit_queue_flush_device(netdev_notifier_info_to_dev(ptr));
+	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
+	struct nfkit_net *nn = nfkit_net(dev_net(dev));
+
+	switch (event) {
+	case NETDEV_UNREGISTER:
+		nfkit_sinks_device(nn, dev, true);
+		nfkit_queue_flush_device(dev);
+		break;
+	case NETDEV_REGISTER:
+	case NETDEV_CHANGENAME:
+		nfkit_sinks_device(nn, dev, false);
+		break;
+	}
 	return NOTIFY_DONE;
 }
 
@@ -90,11 +103,16 @@ static int __init nfkit_init(void)
 	err = register_netdevice_notifier(&nfkit_netdev_notifier);
 	if (err)
 		goto pernet;
-	err = nfkit_xt_init();
+	err = nfkit_device_init();
 	if (err)
 		goto notifier;
+	err = nfkit_xt_init();
+	if (err)
+		goto device;
 	return 0;
 
+device:
+	nfkit_device_exit();
 notifier:
 	unregister_netdevice_notifier(&nfkit_netdev_notifier);
 pernet:
@@ -104,10 +122,14 @@ queue:
 	return err;
 }
 
-/* Rules hold a reference to the module: here there are none, in no namespace. */
+/*
+ * Rules and descriptors hold a reference to the module: here there are none, in
+ * no namespace. Persistent targets go with their namespace's part.
+ */
 static void __exit nfkit_exit(void)
 {
 	nfkit_xt_exit();
+	nfkit_device_exit();
 	unregister_netdevice_notifier(&nfkit_netdev_notifier);
 	unregister_pernet_subsys(&nfkit_net_ops);
 	nfkit_queue_exit();

@@ -37,6 +37,8 @@ struct nfkit_queue_cb {
 #endif
 	} header;
 	struct nfkit_target *target;
+	/* NULL: the copy is routed */
+	struct nfkit_output *output;
 };
 
 static struct nfkit_queue_cb *nfkit_queue_cb(const struct sk_buff *skb)
@@ -68,13 +70,18 @@ bool nfkit_queue_full(const struct nfkit_net *nn)
 	return READ_ONCE(*this_cpu_ptr(nn->queued)) >= limit;
 }
 
-/* With softirqs disabled. The copy's target lives until it is flushed. */
-void nfkit_queue_add(struct nfkit_target *target, struct sk_buff *skb)
+/*
+ * With softirqs disabled. The copy's target and output live until they are
+ * flushed.
+ */
+void nfkit_queue_add(struct nfkit_target *target, struct nfkit_output *output,
+		     struct sk_buff *skb)
 {
 	struct nfkit_queue *queue = this_cpu_ptr(nfkit_queues);
 	unsigned int *queued = this_cpu_ptr(target->nn->queued);
 
 	nfkit_queue_cb(skb)->target = target;
+	nfkit_queue_cb(skb)->output = output;
 	spin_lock(&queue->packets.lock);
 	__skb_queue_tail(&queue->packets, skb);
 	WRITE_ONCE(*queued, *queued + 1);
@@ -92,6 +99,17 @@ static void nfkit_queue_take(struct nfkit_queue *queue, struct sk_buff *skb,
 	__skb_unlink(skb, &queue->packets);
 	WRITE_ONCE(*queued, *queued - 1);
 	__skb_queue_tail(to, skb);
+}
+
+static void nfkit_queue_send(struct sk_buff *skb)
+{
+	struct nfkit_target *target = nfkit_queue_cb(skb)->target;
+	struct nfkit_output *output = nfkit_queue_cb(skb)->output;
+
+	if (output)
+		nfkit_count_output(output, nfkit_devices_send(output, skb));
+	else
+		nfkit_count(target, nfkit_reroute_send(skb));
 }
 
 static int nfkit_queue_poll(struct napi_struct *napi, int budget)
@@ -116,11 +134,8 @@ static int nfkit_queue_poll(struct napi_struct *napi, int budget)
 	spin_unlock(&queue->packets.lock);
 
 	this_cpu_inc(nfkit_sending);
-	while ((skb = __skb_dequeue(&batch))) {
-		struct nfkit_target *target = nfkit_queue_cb(skb)->target;
-
-		nfkit_count(target, nfkit_reroute_send(skb));
-	}
+	while ((skb = __skb_dequeue(&batch)))
+		nfkit_queue_send(skb);
 	this_cpu_dec(nfkit_sending);
 
 	spin_unlock(&queue->sending);
@@ -150,7 +165,12 @@ static void nfkit_queue_flush(bool (*matches)(const struct sk_buff *skb,
 		}
 		spin_unlock(&queue->packets.lock);
 		while ((skb = __skb_dequeue(&flushed))) {
-			nfkit_count(nfkit_queue_cb(skb)->target, NFKIT_FLUSHED);
+			if (nfkit_queue_cb(skb)->output)
+				nfkit_count_output(nfkit_queue_cb(skb)->output,
+						   NFKIT_FLUSHED);
+			else
+				nfkit_count(nfkit_queue_cb(skb)->target,
+					    NFKIT_FLUSHED);
 			kfree_skb(skb);
 		}
 		spin_unlock_bh(&queue->sending);
@@ -167,6 +187,21 @@ void nfkit_queue_flush_target(const struct nfkit_target *target)
 	nfkit_queue_flush(nfkit_is_for_target, target);
 }
 
+static bool nfkit_is_for_sinks(const struct sk_buff *skb, const void *what)
+{
+	const struct nfkit_output *output = nfkit_queue_cb(skb)->output;
+	const struct nfkit_sinks *sinks = what;
+
+	return output >= sinks->outputs &&
+	       output < sinks->outputs + sinks->count;
+}
+
+/* Nobody finds these sinks any more. */
+void nfkit_queue_flush_sinks(const struct nfkit_sinks *sinks)
+{
+	nfkit_queue_flush(nfkit_is_for_sinks, sinks);
+}
+
 static bool nfkit_is_in_net(const struct sk_buff *skb, const void *what)
 {
 	return nfkit_queue_cb(skb)->target->nn == what;
@@ -179,7 +214,8 @@ void nfkit_queue_flush_net(const struct nfkit_net *nn)
 
 static bool nfkit_is_for_device(const struct sk_buff *skb, const void *what)
 {
-	return skb_dst(skb)->dev == what;
+	/* Frames know no device yet. */
+	return !nfkit_queue_cb(skb)->output && skb_dst(skb)->dev == what;
 }
 
 void nfkit_queue_flush_device(const struct net_device *dev)

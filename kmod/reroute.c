@@ -205,7 +205,7 @@ static struct sk_buff *nfkit_reroute_copy(struct sk_buff *skb,
 }
 
 static enum nfkit_counter nfkit_reroute_queue(struct nfkit_target *target,
-					      struct sk_buff *skb,
+					      u32 mark, struct sk_buff *skb,
 					      const struct nf_hook_state *state)
 {
 	enum nfkit_counter result;
@@ -218,7 +218,7 @@ static enum nfkit_counter nfkit_reroute_queue(struct nfkit_target *target,
 		return NFKIT_NO_ROUTE;
 	if (nfkit_queue_full(target->nn))
 		return NFKIT_QUEUE_FULL;
-	dst = nfkit_route(state->net, skb, target->mark, state->pf);
+	dst = nfkit_route(state->net, skb, mark, state->pf);
 	if (!dst)
 		return NFKIT_UNROUTABLE;
 
@@ -235,10 +235,10 @@ static enum nfkit_counter nfkit_reroute_queue(struct nfkit_target *target,
 	if (nfkit_fit(skb, dst, state->pf) == NFKIT_DOES_NOT_FIT)
 		goto release;
 	result = NFKIT_NO_MEMORY;
-	copy = nfkit_reroute_copy(skb, dst, target->mark, state->pf);
+	copy = nfkit_reroute_copy(skb, dst, mark, state->pf);
 	if (!copy)
 		goto release;
-	nfkit_queue_add(target, copy);
+	nfkit_queue_add(target, NULL, copy);
 	return NFKIT_CLONED;
 
 release:
@@ -247,11 +247,10 @@ release:
 }
 
 /* With softirqs disabled, at a hook of IPv4 or IPv6; the packet stays as it is. */
-void nfkit_reroute(struct nfkit_target *target, struct sk_buff *skb,
+void nfkit_reroute(struct nfkit_target *target, u32 mark, struct sk_buff *skb,
 		   const struct nf_hook_state *state)
 {
-	nfkit_count(target, NFKIT_SEEN);
-	nfkit_count(target, nfkit_reroute_queue(target, skb, state));
+	nfkit_count(target, nfkit_reroute_queue(target, mark, skb, state));
 }
 
 /*

@@ -2,19 +2,30 @@
 /*
  * The CLONE target for iptables and ip6tables, legacy and nft.
  *
+ * Revision 1 takes what revision 0 takes, since iptables uses the newest that the kernel has.
+ *
  * There is no translation to nftables: no expression of it makes a copy that is marked and
  * routed anew. iptables-translate therefore shows the rule as a comment.
  */
+#include <ctype.h>
+#include <net/if.h>
 #include <stdio.h>
+#include <string.h>
 #include <xtables.h>
 
+#include "nfkit.h"
 #include "xt_CLONE.h"
 
 enum {
 	O_MARK,
+	O_TARGET,
+	O_DEV,
+	F_MARK = 1 << O_MARK,
+	F_TARGET = 1 << O_TARGET,
+	F_DEV = 1 << O_DEV,
 };
 
-static const struct xt_option_entry clone_opts[] = {
+static const struct xt_option_entry clone_opts_v0[] = {
 	{
 		.name	= "mark",
 		.id	= O_MARK,
@@ -25,42 +36,217 @@ static const struct xt_option_entry clone_opts[] = {
 	XTOPT_TABLEEND,
 };
 
-static void clone_help(void)
+static const struct xt_option_entry clone_opts_v1[] = {
+	{
+		.name	= "mark",
+		.id	= O_MARK,
+		.type	= XTTYPE_UINT32,
+		.flags	= XTOPT_PUT,
+		.excl	= F_TARGET | F_DEV,
+		XTOPT_POINTER(struct xt_clone_info_v1, mark),
+	},
+	{
+		.name	= "target",
+		.id	= O_TARGET,
+		.type	= XTTYPE_STRING,
+		.excl	= F_MARK | F_DEV,
+	},
+	{
+		.name	= "dev",
+		.id	= O_DEV,
+		.type	= XTTYPE_STRING,
+		.excl	= F_MARK | F_TARGET,
+	},
+	XTOPT_TABLEEND,
+};
+
+static void clone_help_v0(void)
 {
 	printf("CLONE target options:\n"
 	       "  --mark value    Mark of the copy, by which policy rules route it (required)\n");
 }
 
-static void clone_save(const void *ip, const struct xt_entry_target *target)
+static void clone_help_v1(void)
+{
+	printf("CLONE target options, one of them:\n"
+	       "  --mark value            Mark of the copy, by which policy rules route it\n"
+	       "  --target name           Clone target that a program defines, before or after\n"
+	       "  --dev name[,name...]    Devices that send the copy, with its MAC header\n");
+}
+
+static void clone_check_target(const char *name)
+{
+	const char *c;
+
+	for (c = name; isalnum((unsigned char)*c) || (*c != '\0' && strchr("_-.", *c)); c++)
+		;
+	if (*c != '\0' || c == name || c - name >= NFKIT_NAME_SIZE)
+		xtables_error(PARAMETER_PROBLEM,
+			      "CLONE: --target takes 1 to %d characters of A-Z a-z 0-9 _ - and dot, not \"%s\"",
+			      NFKIT_NAME_SIZE - 1, name);
+}
+
+static int clone_is_device(const char *name, size_t length)
+{
+	size_t i;
+
+	if (length == 0 || length >= IFNAMSIZ)
+		return 0;
+	if (name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.')))
+		return 0;
+	for (i = 0; i < length; i++) {
+		if (name[i] == '/' || name[i] == ':' || isspace((unsigned char)name[i]))
+			return 0;
+	}
+	return 1;
+}
+
+/* Whether a list of devices begins with this one. */
+static int clone_is_listed(const char *list, const char *end, const char *name, size_t length)
+{
+	while (list < end) {
+		size_t other = strcspn(list, ",");
+
+		if (other == length && memcmp(list, name, length) == 0)
+			return 1;
+		list += other + 1;
+	}
+	return 0;
+}
+
+static void clone_check_devices(const char *list)
+{
+	const char *name = list;
+	int count = 0;
+
+	for (;; name++) {
+		size_t length = strcspn(name, ",");
+
+		if (!clone_is_device(name, length))
+			xtables_error(PARAMETER_PROBLEM,
+				      "CLONE: --dev takes names of devices with commas between them, not \"%s\"",
+				      list);
+		if (clone_is_listed(list, name, name, length))
+			xtables_error(PARAMETER_PROBLEM,
+				      "CLONE: --dev names a device twice: \"%s\"", list);
+		if (++count > NFKIT_MAX_OUTPUTS)
+			xtables_error(PARAMETER_PROBLEM,
+				      "CLONE: --dev takes up to %d devices",
+				      NFKIT_MAX_OUTPUTS);
+		name += length;
+		if (*name == '\0')
+			return;
+	}
+}
+
+static void clone_parse_v1(struct xt_option_call *cb)
+{
+	struct xt_clone_info_v1 *info = cb->data;
+
+	xtables_option_parse(cb);
+	switch (cb->entry->id) {
+	case O_MARK:
+		info->kind = XT_CLONE_MARK;
+		return;
+	case O_TARGET:
+		info->kind = XT_CLONE_TARGET;
+		clone_check_target(cb->arg);
+		break;
+	case O_DEV:
+		info->kind = XT_CLONE_DEVICES;
+		clone_check_devices(cb->arg);
+		break;
+	}
+	strncpy(info->name, cb->arg, sizeof(info->name) - 1);
+}
+
+static void clone_check_v1(struct xt_fcheck_call *cb)
+{
+	if (!(cb->xflags & (F_MARK | F_TARGET | F_DEV)))
+		xtables_error(PARAMETER_PROBLEM,
+			      "CLONE: one of --mark, --target, --dev is required");
+}
+
+static void clone_save_v0(const void *ip, const struct xt_entry_target *target)
 {
 	const struct xt_clone_info *info = (const void *)target->data;
 
 	printf(" --mark 0x%x", info->mark);
 }
 
-static void clone_print(const void *ip, const struct xt_entry_target *target,
-			int numeric)
+static void clone_print_v0(const void *ip, const struct xt_entry_target *target,
+			   int numeric)
 {
 	const struct xt_clone_info *info = (const void *)target->data;
 
 	printf(" CLONE mark 0x%x", info->mark);
 }
 
-static struct xtables_target clone_target = {
-	.version	= XTABLES_VERSION,
-	.name		= "CLONE",
-	.revision	= 0,
-	.family		= NFPROTO_UNSPEC,
-	.size		= XT_ALIGN(sizeof(struct xt_clone_info)),
-	.userspacesize	= XT_ALIGN(sizeof(struct xt_clone_info)),
-	.help		= clone_help,
-	.x6_parse	= xtables_option_parse,
-	.print		= clone_print,
-	.save		= clone_save,
-	.x6_options	= clone_opts,
+static void clone_show_v1(const struct xt_clone_info_v1 *info, const char *dashes)
+{
+	int length = sizeof(info->name);
+
+	switch (info->kind) {
+	case XT_CLONE_MARK:
+		printf(" %smark 0x%x", dashes, info->mark);
+		break;
+	case XT_CLONE_TARGET:
+		printf(" %starget %.*s", dashes, length, info->name);
+		break;
+	case XT_CLONE_DEVICES:
+		printf(" %sdev %.*s", dashes, length, info->name);
+		break;
+	}
+}
+
+static void clone_save_v1(const void *ip, const struct xt_entry_target *target)
+{
+	clone_show_v1((const void *)target->data, "--");
+}
+
+static void clone_print_v1(const void *ip, const struct xt_entry_target *target,
+			   int numeric)
+{
+	printf(" CLONE");
+	clone_show_v1((const void *)target->data, "");
+}
+
+#define CLONE_TARGETS	2
+
+static struct xtables_target clone_targets[CLONE_TARGETS] = {
+	{
+		.version	= XTABLES_VERSION,
+		.name		= "CLONE",
+		.revision	= 0,
+		.family		= NFPROTO_UNSPEC,
+		.size		= XT_ALIGN(sizeof(struct xt_clone_info)),
+		.userspacesize	= XT_ALIGN(sizeof(struct xt_clone_info)),
+		.help		= clone_help_v0,
+		.x6_parse	= xtables_option_parse,
+		.print		= clone_print_v0,
+		.save		= clone_save_v0,
+		.x6_options	= clone_opts_v0,
+	},
+	{
+		.version	= XTABLES_VERSION,
+		.name		= "CLONE",
+		.revision	= 1,
+		.family		= NFPROTO_UNSPEC,
+		.size		= XT_ALIGN(sizeof(struct xt_clone_info_v1)),
+		.userspacesize	= offsetof(struct xt_clone_info_v1, target),
+		.help		= clone_help_v1,
+		.x6_parse	= clone_parse_v1,
+		.x6_fcheck	= clone_check_v1,
+		.print		= clone_print_v1,
+		.save		= clone_save_v1,
+		.x6_options	= clone_opts_v1,
+	},
 };
 
 static void __attribute__((constructor)) clone_init(void)
 {
-	xtables_register_target(&clone_target);
+	size_t i;
+
+	for (i = 0; i < CLONE_TARGETS; i++)
+		xtables_register_target(&clone_targets[i]);
 }

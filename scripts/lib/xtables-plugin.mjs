@@ -24,7 +24,7 @@ const NAME = 'libxt_CLONE.so'
  */
 export async function xtablesPlugin (log) {
   await requireTools(PLUGIN_PACKAGES, log === undefined ? {} : { log })
-  const sources = ['iptables/Makefile', 'iptables/libxt_CLONE.c', 'uapi/xt_CLONE.h'].map((name) => join(projectRoot, 'kmod', name))
+  const sources = ['iptables/Makefile', 'iptables/libxt_CLONE.c', 'uapi/xt_CLONE.h', 'uapi/nfkit.h'].map((name) => join(projectRoot, 'kmod', name))
   const installed = (await runOrThrow('pkg-config', ['--variable=xtlibdir', 'xtables'])).trim()
   const version = (await runOrThrow('pkg-config', ['--modversion', 'xtables'])).trim()
   const contents = await Promise.all(sources.map((file) => readFile(file)))

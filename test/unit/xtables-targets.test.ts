@@ -50,18 +50,35 @@ check('-j LED --led-trigger-id foo', '-j LED --led-trigger-id "foo"', `${ascii('
 check('-j LED --led-trigger-id foo --led-delay 42 --led-always-blink', '-j LED --led-trigger-id "foo" --led-delay 42 --led-always-blink', `${ascii('netfilter-foo', 27)} 01 2a000000 ${zeros(8)}`,
   { name: 'LED', trigger: 'foo', delay: 42, alwaysBlink: true })
 check('-j LED --led-trigger-id foo --led-delay INF', '-j LED --led-trigger-id "foo" --led-delay inf', `${ascii('netfilter-foo', 27)} 00 ffffffff ${zeros(8)}`, { name: 'LED', trigger: 'foo', delay: 'inf' })
-// xt_clone_info (kmod/uapi/xt_CLONE.h): u32 mark.
+// xt_clone_info (kmod/uapi/xt_CLONE.h): u32 mark; xt_clone_info_v1: u32 kind, u32 mark, char name[128], a pointer.
 for (const family of ['ipv4', 'ipv6'] as const) {
-  check('-j CLONE --mark 128', '-j CLONE --mark 0x80', '80000000 00000000', { name: 'CLONE', mark: 128 }, family)
-  check('-j CLONE --mark 0xffffffff', '-j CLONE --mark 0xffffffff', 'ffffffff 00000000', { name: 'CLONE', mark: 0xffffffff }, family)
+  check('-j CLONE --mark 128', '-j CLONE --mark 0x80', '80000000 00000000', { name: 'CLONE', mark: 128 }, family, 0)
+  check('-j CLONE --mark 0xffffffff', '-j CLONE --mark 0xffffffff', 'ffffffff 00000000', { name: 'CLONE', mark: 0xffffffff }, family, 0)
+  check('-j CLONE --mark 128', '-j CLONE --mark 0x80', `00000000 80000000 ${zeros(136)}`, { name: 'CLONE', mark: 128 }, family)
+  check('-j CLONE --target a_b-c.d', '-j CLONE --target a_b-c.d', `01000000 00000000 ${ascii('a_b-c.d', 128)} ${zeros(8)}`, { name: 'CLONE', target: 'a_b-c.d' }, family)
+  check('-j CLONE --dev eth1,eth0.7', '-j CLONE --dev eth1,eth0.7', `02000000 00000000 ${ascii('eth1,eth0.7', 128)} ${zeros(8)}`, { name: 'CLONE', devices: ['eth1', 'eth0.7'] }, family)
 }
-t.test('CLONE needs its mark', async (t) => {
-  for (const text of ['-j CLONE', '-j CLONE --mark', '-j CLONE --mark -1', '-j CLONE --mark 0x100000000', '-j CLONE --mark 1/2', '-j CLONE --mark 1 --mark 2', '-j CLONE ! --mark 1']) {
+t.test('CLONE needs one of its options', async (t) => {
+  const nine = [...'abcdefghi'].join(',')
+  for (const text of [
+    '-j CLONE', '-j CLONE --mark', '-j CLONE --mark -1', '-j CLONE --mark 0x100000000', '-j CLONE --mark 1/2', '-j CLONE --mark 1 --mark 2', '-j CLONE ! --mark 1',
+    '-j CLONE --mark 1 --target a', '-j CLONE --target a --dev b', '-j CLONE --target a/b', `-j CLONE --target ${'x'.repeat(32)}`, '-j CLONE --dev a,', '-j CLONE --dev ,a', '-j CLONE --dev a,a',
+    '-j CLONE --dev a:1', '-j CLONE --dev ..', `-j CLONE --dev ${'x'.repeat(16)}`, `-j CLONE --dev ${nine}`,
+  ]) {
     t.throws(() => parseRule(text.split(' '), environment('ipv4')), { code: 'NFKIT_BAD_RULE' }, text)
   }
-  t.throws(() => encodeRule({ target: { name: 'CLONE' } as never }, environment('ipv4')), { code: 'NFKIT_BAD_RULE' })
-  t.throws(() => encodeRule({ target: { name: 'CLONE', mark: 2 ** 32 } }, environment('ipv4')), RangeError)
-  t.throws(() => encodeRule({ target: { name: 'CLONE', mark: '1' as never } }, environment('ipv4')), TypeError)
+  t.throws(() => parseRule(['-j', 'CLONE', '--target', 'a'], environment('ipv4', undefined, 0)), { code: 'NFKIT_BAD_RULE' }, 'a kernel with revision 0')
+  const encode = (target: object) => encodeRule({ target: { name: 'CLONE', ...target } as never }, environment('ipv4'))
+  t.throws(() => encode({}), { code: 'NFKIT_BAD_RULE' })
+  t.throws(() => encode({ mark: 1, target: 'a' }), { code: 'NFKIT_BAD_RULE' })
+  t.throws(() => encode({ mark: 2 ** 32 }), RangeError)
+  t.throws(() => encode({ mark: '1' }), TypeError)
+  t.throws(() => encode({ target: 1 }), TypeError)
+  t.throws(() => encode({ target: 'a b' }), RangeError)
+  t.throws(() => encode({ devices: 'eth0' }), TypeError)
+  t.throws(() => encode({ devices: [] }), RangeError)
+  t.throws(() => encode({ devices: ['a', 'a'] }), RangeError)
+  t.throws(() => encode({ devices: nine.split(',') }), RangeError)
 })
 // xt_secmark_target_info_v1: u8 mode, char secctx[256], u32 secid; revision 0: u8 mode, u32 secid, char secctx[256].
 check('-j SECMARK --selctx u:r:t:s0', '-j SECMARK --selctx u:r:t:s0', `01 ${ascii('u:r:t:s0', 256)} ${zeros(7)}`, { name: 'SECMARK', context: 'u:r:t:s0' })

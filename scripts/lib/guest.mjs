@@ -78,8 +78,11 @@ export const DEFAULT_MODULES = [
 /** What in a kernel's log tells of a bug. */
 const TROUBLE = /\bWARNING:|\bBUG:|\bOops\b|\bUBSAN:|\bKASAN:|\bKCSAN:|\bKFENCE:|Call Trace:|general protection fault|Kernel panic|\bINFO: (?:rcu|task|possible|suspicious)|rcu: INFO|refcount_t:|unregister_netdevice: waiting|possible (?:circular|recursive) locking|kmemleak:|sleeping function called|scheduling while atomic|divide error|unable to handle|stack segment|list_(?:add|del) corruption/
 
+/** A program that divides by zero is no trouble of the kernel, which tells of it, too. */
+const PROGRAM = /\btraps: \S+\[\d+\] /
+
 /** @param {string} log */
-export const troubleIn = (log) => log.split('\n').filter((line) => TROUBLE.test(line))
+export const troubleIn = (log) => log.split('\n').filter((line) => TROUBLE.test(line) && !PROGRAM.test(line))
 
 /** @param {string} text */
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`

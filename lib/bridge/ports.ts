@@ -22,7 +22,8 @@ export interface PortSettings {
   /**
    * 802.1D state. The kernel sets it itself while it runs STP (EBUSY); without STP only `disabled` and `forwarding` stay, the
    * others are for a spanning tree daemon ({@link StpStatus.mode} `user`). The port must be up and have carrier (ENETDOWN),
-   * or only up for `disabled`.
+   * or only up for `disabled`. A carrier that comes later makes the port forward, whatever its state was
+   * (br_port_carrier_check, net/bridge/br_if.c); a device that is brought up gets its carrier a moment after.
    */
   state?: PortState | undefined
   /** First part of the port id: 0 to 63, the lower the better. Default 32. */

@@ -21,9 +21,13 @@ enum xt_clone_kind {
 	XT_CLONE_MARK = 0,
 	/* sent by each of @devices with their MAC header, without a route */
 	XT_CLONE_DEVICES = 1,
+	/* what a program says of the clone target named @target, see nfkit.h */
+	XT_CLONE_TARGET = 2,
 };
 
 #define XT_CLONE_MAX_DEVICES 8
+/* With the final NUL: A-Z a-z 0-9 _ - and dot. */
+#define XT_CLONE_NAME_SIZE 32
 
 /**
  * struct xt_clone_info_v1 - revision 1 of the CLONE target
@@ -32,12 +36,14 @@ enum xt_clone_kind {
  * @mark: as in revision 0
  * @devices: names, ended by zeros, none twice, the unused ones behind empty;
  *	a device need not be there, and is found when it comes
+ * @target: a name, ended by zeros; the target need not be defined
  */
 struct xt_clone_info_v1 {
 	__u32 kind;
 	union {
 		__u32 mark;
 		char devices[XT_CLONE_MAX_DEVICES][IFNAMSIZ];
+		char target[XT_CLONE_NAME_SIZE];
 	};
 
 	/* private: the kernel's */

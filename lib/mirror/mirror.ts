@@ -16,7 +16,7 @@ import { isAlive, thisOwner } from './owner.js'
 import { planReroute } from './plan.js'
 import type { MirrorRecord } from './record.js'
 import { type MirrorSourceLike, planSource } from './source.js'
-import { applyStep, describeStep, type StepContext, undoStep, type UndoResult } from './step.js'
+import { applyStep, describeStep, repairStep, type StepContext, undoStep, type UndoResult } from './step.js'
 import { type DamagedJournal, JournalStore } from './store.js'
 import { chooseFamilies, requirePort, survey } from './survey.js'
 
@@ -95,8 +95,8 @@ const PLACE = ['netns', 'journal']
  * A mirror port: copies of the packets that a rule selects leave by it, while the packets go on as without. Needs the kernel module (see
  * `KernelModule`), CAP_NET_ADMIN in the namespace, and legacy iptables tables.
  *
- * Made in one call: ARP is switched off on the port, a routing table of its own gets a default route to it, a policy rule before all others
- * sends the mark of the copies there, and a rule with `-j CLONE` makes them. All of that is undone by {@link close}, or in reverse when a
+ * Made in one call: ARP is switched off on the port, a routing table of its own gets a default route to it and a blackhole behind that, a policy
+ * rule before all others sends the mark of the copies there, and a rule with `-j CLONE` makes them. All of that is undone by {@link close}, or in reverse when a
  * step fails; each step is in a journal before it is done, so that {@link Mirror.remove} undoes it also after the process was killed.
  *
  *     await using mirror = await Mirror.create({ from: { chain: 'FORWARD', protocol: 'tcp' }, to: 'eth5' })
@@ -245,6 +245,21 @@ export class Mirror implements AsyncDisposable {
     if (counters !== undefined) return counters
     throw new NfkitError('NFKIT_MIRROR_RULE_GONE', `mirror ${this.name}: no rule with its mark is left in ${from.table} ${from.chain}`, {
       hint: 'somebody has deleted it; remove the mirror and make it again',
+    })
+  }
+
+  /**
+   * Puts back what the kernel has deleted by itself: its routes, when the port was set down, or the loopback. Until then copies go nowhere, and
+   * are counted as `unroutable`. Answers what was missing, in words.
+   * @throws NfkitError ENETDOWN when the port is down, ENODEV when it is gone, NFKIT_NO_SUCH_MIRROR, NFKIT_LOCK_TIMEOUT, EPERM
+   */
+  repair(): Promise<string[]> {
+    this.#requireOpen()
+    const { store, netns, lock } = this.#place
+    return store.locked(async () => {
+      const record = this.#record()
+      const context = { netns, record, others: [], lock }
+      return record.steps.filter((step) => repairStep(step, context)).map(describeStep)
     })
   }
 

@@ -71,6 +71,7 @@ export function planReroute({ source, families, mark: askedMark, table: askedTab
   const hasArpStep = others.some((other) => other.steps.some((step) => step.kind === 'arp' && step.link === link))
   if (port.arp || hasArpStep) steps.push({ kind: 'arp', ...at })
   for (const family of families) {
+    steps.push({ kind: 'blackhole', family, table })
     steps.push({ kind: 'route', family, table, ...at })
     steps.push({ kind: 'rule', family, mark, table })
     const before = firstRules(policyRules, others).filter((rule) => rule.family === family)

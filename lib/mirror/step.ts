@@ -7,6 +7,7 @@ import { bad, type Fields } from './fields.js'
 import type { MirrorRecord } from './record.js'
 import { type ArpStep, arp } from './steps/arp.js'
 import { behind, type BehindStep } from './steps/behind.js'
+import { blackhole, type BlackholeStep } from './steps/blackhole.js'
 import { cloneRule, type CloneRuleStep } from './steps/clone-rule.js'
 import { route, type RouteStep } from './steps/route.js'
 import { rule, type RuleStep } from './steps/rule.js'
@@ -34,6 +35,8 @@ export interface StepKind<S> {
   read(fields: Fields): S
   /** Does all of it or nothing, unless the process ends within. */
   apply(step: S, context: StepContext): void | Promise<void>
+  /** Does it once more if the kernel has undone it by itself; whether it had. Absent: the kernel does not. */
+  repair?(step: S, context: StepContext): boolean
   /**
    * Makes everything as it was before, whether the step was done, done in part or not at all, once or once more: the journal has it
    * before the kernel does.
@@ -46,6 +49,7 @@ export interface StepKind<S> {
 /** Every step by its kind. */
 export interface Steps {
   'arp': ArpStep
+  'blackhole': BlackholeStep
   'route': RouteStep
   'rule': RuleStep
   'behind': BehindStep
@@ -55,7 +59,9 @@ export interface Steps {
 export type Step = { [K in keyof Steps]: { kind: K } & Steps[K] }[keyof Steps]
 
 /** A new kind is a file in `steps/`, a line above and one here. */
-export const STEP_KINDS: { [K in keyof Steps]: StepKind<Steps[K]> } = { 'arp': arp, 'route': route, 'rule': rule, 'behind': behind, 'clone-rule': cloneRule }
+export const STEP_KINDS: { [K in keyof Steps]: StepKind<Steps[K]> } = {
+  'arp': arp, 'blackhole': blackhole, 'route': route, 'rule': rule, 'behind': behind, 'clone-rule': cloneRule,
+}
 
 const kindOf = (step: Step): StepKind<Step> => STEP_KINDS[step.kind] as StepKind<any>
 
@@ -67,6 +73,10 @@ export function readStep(fields: Fields): Step {
 
 export async function applyStep(step: Step, context: StepContext): Promise<void> {
   await kindOf(step).apply(step, context)
+}
+
+export function repairStep(step: Step, context: StepContext): boolean {
+  return kindOf(step).repair?.(step, context) ?? false
 }
 
 export async function undoStep(step: Step, context: StepContext): Promise<UndoResult> {

@@ -10,9 +10,10 @@ import { identify } from '../../lib/mirror/namespace.js'
 import { FIRST_NUMBER, planReroute, type Surroundings } from '../../lib/mirror/plan.js'
 import { decodeRecord, encodeRecord, type MirrorRecord } from '../../lib/mirror/record.js'
 import { planSource } from '../../lib/mirror/source.js'
+import { applyStep } from '../../lib/mirror/step.js'
 import { nfkit } from '../support/cli.js'
 import { journalDirectory } from '../support/mirror.js'
-import { run, waitUntilUp } from '../support/outside.js'
+import { run, tryRun, waitUntilUp } from '../support/outside.js'
 
 t.setTimeout(300_000)
 
@@ -114,16 +115,16 @@ t.test('plans', async (t) => {
   const one = planReroute({ source, families: ['ipv4', 'ipv6'] }, around)
   t.equal(one.mark, FIRST_NUMBER)
   t.equal(one.table, FIRST_NUMBER)
-  t.same(one.steps.map(({ kind }) => kind), ['arp', 'route', 'rule', 'behind', 'route', 'rule', 'behind', 'clone-rule', 'clone-rule'])
-  t.match(one.steps[3], { family: 'ipv4', rules: [{ priority: 0, table: 'local' }] })
-  t.match(one.steps[7], { rules: [`-p tcp -m tcp --dport 80 -m comment --comment "nfkit:web" -j CLONE --mark 0x${FIRST_NUMBER.toString(16)}`] })
+  t.same(one.steps.map(({ kind }) => kind), ['arp', 'blackhole', 'route', 'rule', 'behind', 'blackhole', 'route', 'rule', 'behind', 'clone-rule', 'clone-rule'])
+  t.match(one.steps[4], { family: 'ipv4', rules: [{ priority: 0, table: 'local' }] })
+  t.match(one.steps[9], { rules: [`-p tcp -m tcp --dport 80 -m comment --comment "nfkit:web" -j CLONE --mark 0x${FIRST_NUMBER.toString(16)}`] })
 
   const other = record(ns, { steps: one.steps })
   const moved = [...around.policyRules.filter(({ priority }) => priority === 0), ...around.policyRules]
   const two = planReroute({ source, families: ['ipv4'] }, { ...around, policyRules: moved, others: [other], port: { ...port, arp: false } })
   t.equal(two.mark, FIRST_NUMBER + 1)
   t.equal(two.steps[0]!.kind, 'arp', 'shared with the other mirror')
-  t.equal(planReroute({ source, families: ['ipv4'] }, { ...around, port: { ...port, arp: false } }).steps[0]!.kind, 'route', 'somebody else switched it off')
+  t.equal(planReroute({ source, families: ['ipv4'] }, { ...around, port: { ...port, arp: false } }).steps[0]!.kind, 'blackhole', 'somebody else switched it off')
   t.equal(planReroute({ source, families: ['ipv4'] }, { ...around, marks: new Set([FIRST_NUMBER]), tables: new Set([FIRST_NUMBER + 1]) }).mark, FIRST_NUMBER + 2)
   t.match(planReroute({ source, families: ['ipv4'], mark: 5, table: 6 }, around), { mark: 5, table: 6 })
   t.throws(() => planReroute({ source, families: ['ipv4'], table: 255 }, around), RangeError)
@@ -237,6 +238,54 @@ t.test('steps that need no module are undone from a journal, once and again', as
   writeJournal(journal, netns, 'one', encodeRecord(whole))
   t.same((await Mirror.remove('one', { netns, journal })).map(({ result }) => result), ['gone', 'gone', 'gone', 'gone'])
   t.equal(run(netns, 'sh', '-c', 'ip -j link; ip -d rule; ip route show table all'), before)
+})
+
+t.test('a port that is set down loses its routes, and nothing leaves elsewhere until they are repaired', async (t) => {
+  const netns = namespace(t)
+  const place = { netns, journal: journalDirectory(t) }
+  process.env['NFKIT_MIRROR_DIR'] = place.journal
+  t.teardown(() => { delete process.env['NFKIT_MIRROR_DIR'] })
+  const { index: link } = Link.get('eth5', { netns })
+  const table = FIRST_NUMBER
+  const FAMILIES = ['ipv4', 'ipv6'] as const
+  const look = () => run(netns, 'sh', '-c', `ip -4 route show table ${table}; ip -6 route show table ${table}`)
+  // Where they would go.
+  run(netns, 'sh', '-ec', 'ip link set lo up; ip link add other type veth peer name end; ip link set other up; ip link set end up; ip route add default dev other; ip -6 route add default dev other')
+  const way = (family: string) => tryRun(netns, 'ip', family, 'route', 'get', family === '-4' ? '10.1.1.1' : 'fd77::1', 'mark', String(table))
+  const everything = () => run(netns, 'sh', '-c', `ip -d rule; ip -6 -d rule; ip -4 route show table all; ip -6 route show table ${table} || :`)
+  const before = everything()
+  const steps = FAMILIES.flatMap((family) => [
+    { kind: 'blackhole', family, table }, { kind: 'route', family, table, link, port: 'eth5' }, { kind: 'rule', family, mark: table, table },
+  ] as const)
+  const context = { netns: { netns }, record: record(netns), others: [], lock: 'off' } as const
+  for (const step of steps) await applyStep(step, context)
+  writeJournal(place.journal, netns, 'one', encodeRecord(record(netns, { steps })))
+  const mirror = Mirror.open('one', place)
+  t.teardown(() => mirror.close())
+  const whole = look()
+  t.match(whole, /^default dev eth5 .*\nblackhole default .*metric 4294967295 \ndefault dev eth5 .*metric 1024 .*\nblackhole default dev lo .*metric 4294967295 /)
+  for (const family of ['-4', '-6']) t.match(way(family), { status: 0, stdout: /dev eth5/ })
+  t.same(await mirror.repair(), [], 'nothing is missing')
+  t.equal(look(), whole)
+
+  run(netns, 'ip', 'link', 'set', 'eth5', 'down')
+  t.notMatch(look(), /eth5/)
+  for (const family of ['-4', '-6']) t.match(way(family), { status: 2, stdout: '', stderr: /Invalid argument|unreachable/ })
+  await t.rejects(mirror.repair(), { code: 'ENETDOWN' })
+  run(netns, 'ip', 'link', 'set', 'eth5', 'up')
+  waitUntilUp(netns, 'eth5')
+  t.notMatch(look(), /eth5/, 'the kernel does not bring them back')
+  t.match(await nfkit(netns, ['mirror', 'repair', 'one']), {
+    status: 0, stdout: `put back: ipv4 default route to eth5 in table ${table}\nput back: ipv6 default route to eth5 in table ${table}\n`,
+  })
+  t.equal(look(), whole)
+
+  run(netns, 'sh', '-ec', 'ip link set lo down; ip link set lo up')
+  t.same(await mirror.repair(), [`ipv6 blackhole in table ${table}, behind the route`])
+  t.equal(look(), whole)
+  run(netns, 'ip', 'link', 'set', 'eth5', 'down')
+  t.same((await mirror.remove()).map(({ result }) => result), ['undone', 'gone', 'undone', 'undone', 'gone', 'undone'])
+  t.equal(everything(), before)
 })
 
 t.test('the command line', async (t) => {

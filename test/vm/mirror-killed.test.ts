@@ -11,8 +11,8 @@ import { run } from '../support/outside.js'
 withModule(t)
 t.setTimeout(1_800_000)
 
-/** Of a mirror of one family: ARP, route, rule, the rules behind it, the rule with CLONE; the last four again for another one. */
-const STEPS = 5
+/** Of a mirror of one family: ARP, blackhole, route, rule, the rules behind it, the rule with CLONE; the last five again for another one. */
+const STEPS = 6
 const FROM = { chain: 'INPUT', protocol: 'udp' } as const
 
 t.test('killed at every step, then removed: all as before', { skip: noModule }, async (t) => {
@@ -30,7 +30,7 @@ t.test('killed at every step, then removed: all as before', { skip: noModule }, 
       t.equal(left[0]!.steps!.length, begun, 'the journal has the step that was begun, too')
       const undone = await Mirror.remove('killed', place)
       t.equal(undone.length, begun)
-      if (!whole) t.equal(undone[0]!.result === 'gone', when === 'before' || /behind/.test(undone[0]!.step), undone[0]!.step)
+      if (!whole) t.equal(undone[0]!.result === 'gone', when === 'before' || /priority 0 behind/.test(undone[0]!.step), undone[0]!.step)
       t.equal(everything(box), before, `${when} step ${at}`)
       t.same(Mirror.list(place), [])
     }
@@ -40,7 +40,7 @@ t.test('killed at every step, then removed: all as before', { skip: noModule }, 
 t.test('killed within the removal, then removed once more', { skip: noModule }, async (t) => {
   const { box, place, before } = await preparedLab(t)
   const options = { ...place, netns: box.netns.path, name: 'killed', from: FROM, family: 'ipv6' as const, to: 'eth2', persistent: true }
-  for (const [at, when] of [[0, 'before'], [0, 'after'], [4, 'after']] as const) {
+  for (const [at, when] of [[0, 'before'], [0, 'after'], [STEPS - 1, 'after']] as const) {
     const mirror = await Mirror.create({ ...options, ...place })
     await mirror.close()
     t.equal(mirrorChild({ options, remove: true, at, when }).signal, 'SIGKILL')
@@ -91,10 +91,10 @@ t.test('ended in the middle of moving the rule for table local', { skip: noModul
   const { box, place, before } = await preparedLab(t)
   const { netns } = box
   const options = { ...place, netns: netns.path, name: 'killed', from: FROM, family: 'ipv4' as const, to: 'eth2' }
-  // Steps: arp, route, rule, behind.
-  t.equal(mirrorChild({ options, at: 3, when: 'before' }).signal, 'SIGKILL')
+  // Steps: arp, blackhole, route, rule, behind.
+  t.equal(mirrorChild({ options, at: 4, when: 'before' }).signal, 'SIGKILL')
   Rule.add({ family: 'ipv4', priority: 0, table: 'local', protocol: 'kernel' }, { netns, duplicate: true })
   t.equal(run(netns, 'ip', 'rule').match(/^0:\tfrom all lookup local/gm)!.length, 2)
-  t.match(await Mirror.remove('killed', place), [{ step: /behind/, result: 'undone' }, { result: 'undone' }, { result: 'undone' }, { result: 'undone' }])
+  t.match(await Mirror.remove('killed', place), [{ step: /priority 0 behind/, result: 'undone' }, { result: 'undone' }, { result: 'undone' }, { result: 'undone' }, { result: 'undone' }])
   t.equal(everything(box), before)
 })

@@ -2,14 +2,15 @@
 // Mirror: copies at the monitor, and everything as before when it is gone.
 
 import { readdirSync } from 'node:fs'
+import { inspect } from 'node:util'
 import t from 'tap'
-import { Link, Mirror } from '../../lib/index.js'
-import type { Host } from '../../lib/lab/index.js'
+import { type CloneCounters, Link, Mirror } from '../../lib/index.js'
+import { decodePacket, type Host } from '../../lib/lab/index.js'
 import { nfkit, nfkitJson } from '../support/cli.js'
 import { datagram } from '../support/datagram.js'
 import { everything, preparedLab } from '../support/mirror.js'
 import { arrivals, counters, type MirrorLab, noModule, withModule } from '../support/module.js'
-import { run } from '../support/outside.js'
+import { run, waitUntilUp } from '../support/outside.js'
 
 withModule(t)
 t.setTimeout(600_000)
@@ -134,6 +135,96 @@ t.test('what others did since is left alone', { skip: noModule }, async (t) => {
   t.match(await mirror.remove(), [{ step: /ipv6 rule in filter INPUT/, result: 'gone' }, { step: /ipv4 rule in filter INPUT/, result: 'gone' }])
   run(box.netns, 'sh', '-ec', `ip -6 rule del pref 50; iptables-legacy -A INPUT -p tcp --dport 22 -j ACCEPT; ip6tables-legacy -A INPUT -p tcp --dport 22 -j ACCEPT`)
   t.equal(everything(box), before)
+})
+
+t.test('a port that is set down: copies leave nowhere, and by the port again once its routes are repaired', { skip: noModule }, async (t) => {
+  const net = await preparedLab(t)
+  const { box, place } = net
+  // Where the copies would go: to a host beside the mirror port that hears everything.
+  const aside = net.lab.host('aside', { ipv6: false })
+  net.lab.wire({ host: box }, { host: aside })
+  run(box.netns, 'sh', '-ec', `ip link set eth3 arp off; for family in -4 -6; do ip $family route add default dev eth3; done
+    ip rule add pref 1 iif eth0 lookup 50; ip -6 rule add pref 1 iif eth0 lookup 50; ip route add 192.168.2.2 dev eth1 table 50; ip -6 route add fd02::2 dev eth1 table 50
+    ip route del 192.168.2.0/24 dev eth1; ip -6 route del fd02::/64 dev eth1`)
+  // Without the routes that the kernel makes once more, in an order of its own, when the port is set up.
+  const look = () => everything(box).replace(/^\S+ (fe80|ff00):.* dev eth2 .*\n/gm, '')
+  const before = look()
+  const mirror = await Mirror.create({ ...place, from: { chain: 'FORWARD', protocol: 'udp' }, to: 'eth2' })
+  let strayed: string[] = []
+  const both = async (copies: number) => {
+    const results: Awaited<ReturnType<typeof traffic>>[] = []
+    strayed = await arrivals(box, 'eth3', aside, async () => {
+      for (const family of ['ipv4', 'ipv6'] as const) results.push(await traffic(net, 'FORWARD', family, copies))
+    }, () => 0)
+    for (const { originals } of results) t.equal(originals.length, N, 'originals')
+    return results
+  }
+  for (const { originals, copies } of await both(N)) t.same(copies, originals)
+  t.same(strayed, [])
+  run(box.netns, 'sh', '-ec', 'ip link set eth2 down; ip link set eth2 up')
+  waitUntilUp(box.netns, 'eth2')
+  for (const { copies } of await both(0)) t.same(copies, [], 'nothing at the monitor')
+  t.same(strayed, [], 'nor elsewhere')
+  t.same(mirror.stats(), { seen: 4 * N, cloned: 2 * N, sent: 2 * N, lost: { unroutable: 2 * N } })
+  t.match(await mirror.repair(), [/ipv4 default route/, /ipv6 default route/])
+  for (const { originals, copies } of await both(N)) t.same(copies, originals, 'again')
+  t.same(strayed, [])
+  t.match(mirror.stats(), { sent: 4 * N, lost: { unroutable: 2 * N } })
+  await mirror.close()
+  t.equal(look(), before)
+})
+
+t.test('the wire of the sender has the same messages and resets with a mirror as without', { skip: noModule }, async (t) => {
+  const net = await preparedLab(t)
+  const { h1, h2, box, place } = net
+  // Closed ports answer; how often is not to depend on the time.
+  for (const { netns } of [box, h2]) run(netns, 'sysctl', '-qw', 'net.ipv4.icmp_ratelimit=0', 'net.ipv6.icmp.ratelimit=0')
+  const mac = macOf(box)
+  const heard = async () => {
+    const frames = await arrivals(box, 'eth0', h1, async () => {
+      for (const [source, through, own] of [['192.168.1.1', '192.168.2.2', '192.168.1.254'], ['fd01::1', 'fd02::2', 'fd01::fe']] as const) {
+        for (const destination of [through, own]) {
+          for (const size of [30, 1400]) for (let i = 0; i < 5; i++) h1.sendFrame('eth0', datagram({ to: mac, from: macOf(h1), source, destination, size, fill: i, dontFragment: true }))
+          await t.rejects(h1.connect({ address: destination, port: 7 }), { code: 'ECONNREFUSED' })
+          const host = destination === own ? box : h2
+          const server = host.listen({ port: 8080, address: destination, serve: 'echo' })
+          const connection = await h1.connect({ address: destination, port: 8080 })
+          await connection.write('hello')
+          t.equal(Buffer.from(await connection.read() ?? []).toString(), 'hello')
+          await connection.close()
+          server.close()
+        }
+      }
+    }, () => 4 * 10 + 4, { whole: true })
+    const words: string[] = []
+    for (const frame of frames) {
+      const { ipv4, ipv6, icmp, icmpv6, tcp } = decodePacket(Buffer.from(frame, 'hex'))
+      const from = ipv4?.source ?? ipv6?.source
+      if (icmp !== undefined) words.push(`${from} ICMP ${icmp.type} ${icmp.code}`)
+      if (icmpv6 !== undefined) words.push(`${from} ICMPv6 ${icmpv6.type} ${icmpv6.code}`)
+      if (tcp?.flags.includes('rst') === true) words.push(`${from} RST from ${tcp.sourcePort}`)
+    }
+    return words.sort()
+  }
+  const without = await heard()
+  t.equal(without.filter((word) => word.includes('ICMP')).length, 4 * 10, 'a port unreachable for each datagram')
+  t.equal(without.filter((word) => word.includes('RST')).length, 4, 'a reset for each connection to a closed port')
+  const mirrors = [await Mirror.create({ ...place, from: { chain: 'FORWARD' }, to: 'eth2' }), await Mirror.create({ ...place, from: { chain: 'INPUT' }, to: 'eth2' })]
+  const trials: [name: string, prepare: string, counts: (lost: CloneCounters['lost']) => boolean][] = [
+    ['copies arrive', ':', (lost) => Object.keys(lost).length === 0],
+    ['the MTU of the port is too small', 'ip link set eth2 mtu 1300', ({ tooBig = 0 }) => tooBig > 0],
+    ['the monitor is unplugged', 'ip link set eth2 mtu 1500', ({ deviceDown = 0 }) => deviceDown > 0],
+    ['the port was set down', 'ip link set eth2 down; ip link set eth2 up', ({ unroutable = 0 }) => unroutable > 0],
+    ['the port is down', 'ip link set eth2 down', ({ unroutable = 0 }) => unroutable > 0],
+  ]
+  for (const [name, prepare, counts] of trials) {
+    run(box.netns, 'sh', '-ec', prepare)
+    run(net.monitor.netns, 'ip', 'link', 'set', 'eth0', name === 'the monitor is unplugged' ? 'down' : 'up')
+    if (name !== 'the monitor is unplugged' && name !== 'the port is down') waitUntilUp(box.netns, 'eth2')
+    t.same(await heard(), without, name)
+    for (const mirror of mirrors) t.ok(counts(mirror.stats().lost), `${name}: ${inspect(mirror.stats())}`)
+  }
+  for (const mirror of mirrors) await mirror.close()
 })
 
 t.test('a port that goes while it is mirrored to', { skip: noModule }, async (t) => {

@@ -136,6 +136,19 @@ const add = action({
   },
 })
 
+const repair = action({
+  words: 'repair', args: 'NAME', summary: 'put back the routes of a mirror, which the kernel deletes when its port is set down',
+  details: ['Says what was missing. The port must be up.'],
+  options: {},
+  async run({ args: [name], netns, json, out }) {
+    const mirror = Mirror.open(name!, netns)
+    const repaired = await mirror.repair()
+    if (json) out.json(repaired)
+    else out.lines(repaired.map((step) => `put back: ${step}`))
+    await mirror.close()
+  },
+})
+
 const remove = action({
   words: 'remove', args: '[NAME]', summary: 'undo a mirror, whoever made it and however far that came',
   details: ['What others have changed or undone since is left alone; exit status 1 if there is no mirror NAME.'],
@@ -150,4 +163,4 @@ const remove = action({
   },
 })
 
-export const mirror: Command = { name: 'mirror', actions: [list, show, add, remove] }
+export const mirror: Command = { name: 'mirror', actions: [list, show, add, repair, remove] }

@@ -4,7 +4,7 @@
 import { NfkitError } from '../../errors.js'
 import * as Route from '../../net/route.js'
 import type { IpFamily } from '../../wire/ip.js'
-import type { StepKind } from '../step.js'
+import type { StepContext, StepKind } from '../step.js'
 
 export interface RouteStep {
   family: IpFamily
@@ -24,6 +24,8 @@ export const route: StepKind<RouteStep> = {
     Route.add(specOf(step), netns)
   },
 
+  repair: (step, { netns }) => addMissing(specOf(step), netns),
+
   undo(step, { netns }) {
     try {
       Route.delete(specOf(step), netns)
@@ -36,4 +38,15 @@ export const route: StepKind<RouteStep> = {
   },
 
   describe: ({ family, table, port }) => `${family} default route to ${port} in table ${table}`,
+}
+
+/** Whether it was missing. */
+export function addMissing(spec: Route.RouteSpec, netns: StepContext['netns']): boolean {
+  try {
+    Route.add(spec, netns)
+    return true
+  } catch (error) {
+    if (error instanceof NfkitError && error.code === 'EEXIST') return false
+    throw error
+  }
 }

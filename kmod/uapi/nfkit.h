@@ -50,6 +50,8 @@
 #define NFKIT_MIN_BUFFER	(64 * 1024)
 #define NFKIT_MAX_BUFFER	(64 * 1024 * 1024)
 #define NFKIT_MAX_BUFFERS	(256 * 1024 * 1024)
+/* Bytes of a packet that a capture keeps at most. */
+#define NFKIT_MAX_SNAPLEN	(256 * 1024)
 /* Instructions of a hook's program (BPF_MAXINSNS). */
 #define NFKIT_MAX_INSTRUCTIONS	4096
 /* How often a packet may be matched again. */
@@ -552,10 +554,11 @@ struct nfkit_hook_get {
  * @flags: 0
  * @target: its name; it may be defined later, and gives packets while it has the
  *	sink capture (NFKIT_TARGET_CAPTURE)
- * @snaplen: bytes of a packet that are kept at most, from its first header on; 0:
- *	all, up to 262144
+ * @snaplen: bytes of a packet that are kept at most, from its first header on, up
+ *	to NFKIT_MAX_SNAPLEN; 0: that
  * @buffer: bytes for records that were not read yet, NFKIT_MIN_BUFFER to
- *	NFKIT_MAX_BUFFER; 0: 1 MiB
+ *	NFKIT_MAX_BUFFER, rounded up to whole pages; 0: 1 MiB. A record that is
+ *	longer is lost
  *
  * EBUSY: the descriptor captures already. ENOSPC: there are NFKIT_MAX_CAPTURES, or
  * the buffers would have more than NFKIT_MAX_BUFFERS.
@@ -593,8 +596,10 @@ struct nfkit_capture_stats {
  * @size: of this struct
  * @reserved: zero
  *
- * From then on records of events of the whole namespace can be read. Up to 1024
- * wait; what there is no room for is told as lost. EBUSY: asked for already.
+ * From then on records of events of the whole namespace can be read. At least 1024
+ * can wait; what there is no room for is told as lost. EBUSY: asked for already.
+ * ENOSPC: the buffers would have more than NFKIT_MAX_BUFFERS, of which this takes
+ * some 80 KiB.
  */
 struct nfkit_events {
 	__u32 size;
@@ -605,11 +610,20 @@ struct nfkit_events {
  * read(2) gives as many whole records as fit, and waits for the first unless
  * O_NONBLOCK is set (EAGAIN). EMSGSIZE: the first does not fit. EINVAL: neither
  * NFKIT_CAPTURE nor NFKIT_EVENTS was asked for. poll(2) tells EPOLLIN when there
- * is one. Each begins at a multiple of 8 bytes.
+ * is one; of packets in quick succession it tells within a millisecond,
+ * or when a quarter of the buffer is full. Each begins at a multiple of 8 bytes.
+ * Events come before packets, each kind in the order of its timestamps.
  */
 enum nfkit_record_type {
 	NFKIT_RECORD_PACKET = 1,
 	NFKIT_RECORD_EVENT = 2,
+	/*
+	 * A struct nfkit_record alone: packets were lost and none came since, so
+	 * that no record of a packet could tell.
+	 */
+	NFKIT_RECORD_PACKETS_LOST = 3,
+	/* The same for events. */
+	NFKIT_RECORD_EVENTS_LOST = 4,
 };
 
 /**

@@ -22,8 +22,8 @@ export interface Bench {
   note(text: string): void
 }
 
-/** `ms` and `MiB` are better when small, `/s` when large. */
-export type Unit = 'ms' | 'MiB' | '/s'
+/** `/s` is better when large, the others when small; `instr` are instructions of a guest. */
+export type Unit = 'ms' | 'ns' | 'instr' | 'MiB' | '/s'
 
 /** What several samples come to. */
 export interface Summary {

@@ -23,7 +23,8 @@ export function value(it: Summary | string): string {
 
 function ratio({ ratio, ratioOfBest, reading, ours }: Row): string {
   if (ratio === undefined) return '-'
-  const words = reading === 'speed' ? 'x as fast' : typeof ours === 'object' && ours.unit === 'MiB' ? 'x the memory' : 'x the time'
+  const unit = typeof ours === 'object' ? ours.unit : undefined
+  const words = reading === 'speed' ? 'x as fast' : unit === 'MiB' ? 'x the memory' : unit === 'instr' ? 'x the instructions' : 'x the time'
   return `${number(ratio)} ${words}${ratioOfBest === undefined ? '' : ` (${number(ratioOfBest)})`}`
 }
 

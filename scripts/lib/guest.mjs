@@ -34,6 +34,7 @@ import { kernel as getKernel } from './kernels.mjs'
  * @property {readonly string[]} [commands]    shell commands to run in the guest before the files, such as insmod
  * @property {readonly string[]} [kernelArgs]  more words for the kernel's command line
  * @property {readonly string[]} [qemuArgs]    more arguments for qemu (`-icount ...`); later ones win
+ * @property {string} [accel]          qemu's `-accel`, of which the first wins (default: `tcg,thread=multi`)
  * @property {number} [memoryMiB]
  * @property {string} [node]           the node binary to run the files with (default: this one)
  * @property {(text: string, from: { file: string, stream: 'stdout' | 'stderr' }) => void} [onOutput]
@@ -197,7 +198,7 @@ async function withGuest (options, plan, use) {
     ]
     const disk = (/** @type {string} */ file) => ['-drive', `file=${file.replaceAll(',', ',,')},if=virtio,format=raw,readonly=on`]
     const args = [
-      '-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-smp', '2', '-m', String(options.memoryMiB ?? 1536),
+      '-machine', 'q35', '-accel', options.accel ?? 'tcg,thread=multi', '-cpu', 'max,la57=off', '-smp', '2', '-m', String(options.memoryMiB ?? 1536),
       '-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none', '-no-reboot',
       '-kernel', kernel.image, '-initrd', initrd, '-append', words.join(' '),
       ...disk(base), ...disk(modules), ...disk(project),

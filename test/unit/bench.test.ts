@@ -3,6 +3,7 @@
 
 import t from 'tap'
 import { type Bench, comparison, type Contender, median, quantile, type Row, summary, takeTurns } from '../../bench/harness.js'
+import { type Message, report } from '../../bench/kernel/report.js'
 import { number, table, value } from '../../bench/table.js'
 
 function bench() {
@@ -69,4 +70,25 @@ t.test('the table is aligned', async (t) => {
   t.equal(value(summary('ms', [0.0123])), '12.3 us')
   t.equal(number(1234.5), '1,235')
   t.equal(number(NaN), '-')
+})
+
+t.test('a copy costs what a packet takes longer with it than right before', async (t) => {
+  const turn = (way: string, round: number, without: number, copied: number, problem?: string): Message[] => [false, true].map((it) => ({
+    kind: 'sample', path: 'INPUT', size: 60, way, with: it, round, packets: 10, nanoseconds: (it ? copied : without) * 10, again: 0,
+    ...(it && problem !== undefined ? { problem } : {}),
+  }))
+  const samples = [
+    ...turn('xt_TEE', 0, 100, 300), ...turn('-j CLONE --mark', 0, 100, 280),
+    // A busy machine: all takes longer in the second round.
+    ...turn('-j CLONE --mark', 1, 200, 420), ...turn('xt_TEE', 1, 200, 450),
+  ]
+  const { costs, failures } = report([...samples, { kind: 'note', text: 'a note' }], 'ns')
+  t.same(failures, [])
+  t.match(costs.find(({ what }) => what === 'INPUT: -j CLONE --mark'), {
+    size: '60 B', ours: { median: 200, best: 180 }, peer: { name: 'xt_TEE', value: { median: 225 } }, ratio: 200 / 225, target: 'at most 1', met: true,
+  })
+
+  const broken = report([...samples, ...turn('xt_TEE', 2, 100, 300, 'gw got 9 of 10 packets'), { kind: 'lost', path: 'INPUT', way: '-j CLONE --mark', text: 'few came' }], 'ns')
+  t.same(broken.failures, ['-j CLONE --mark at INPUT: few came', 'xt_TEE at INPUT, 60 bytes: gw got 9 of 10 packets'])
+  for (const way of ['xt_TEE', '-j CLONE --mark']) t.match(broken.costs.find(({ what }) => what === `INPUT: ${way}`), { ours: 'FAILED', met: false })
 })

@@ -61,7 +61,10 @@ export type { CamChange } from './bridge/cam-watch.js'
 export type { CamEntry, CamFlag, CamRemote, CamState } from './wire/fdb.js'
 export * as KernelModule from './clone/kernel-module.js'
 export type { BuildOptions, LoadOptions, ModuleCandidate, ModuleFileInfo, ModuleObstacle, ModuleStatus } from './clone/kernel-module.js'
-export type { CloneCounters, CloneLoss } from './clone/clone-counters.js'
+export { CloneTarget, type CloneTargetOptions } from './clone/clone-target.js'
+export type { CloneTargetConfig } from './clone/clone-config.js'
+export type { CloneCounters, CloneLoss } from './wire/module/counters.js'
+export type { CloneConfig, CloneOutput, CloneOutputState, CloneTargetState, CloneVlan } from './wire/module/target.js'
 export {
   Mirror, type MirrorChangeOptions, type MirrorInfo, type MirrorOptions, type MirrorPlace, type UndoneStep,
 } from './mirror/mirror.js'

@@ -50,12 +50,13 @@ check('-j LED --led-trigger-id foo', '-j LED --led-trigger-id "foo"', `${ascii('
 check('-j LED --led-trigger-id foo --led-delay 42 --led-always-blink', '-j LED --led-trigger-id "foo" --led-delay 42 --led-always-blink', `${ascii('netfilter-foo', 27)} 01 2a000000 ${zeros(8)}`,
   { name: 'LED', trigger: 'foo', delay: 42, alwaysBlink: true })
 check('-j LED --led-trigger-id foo --led-delay INF', '-j LED --led-trigger-id "foo" --led-delay inf', `${ascii('netfilter-foo', 27)} 00 ffffffff ${zeros(8)}`, { name: 'LED', trigger: 'foo', delay: 'inf' })
-// xt_clone_info (kmod/uapi/xt_CLONE.h): u32 mark; xt_clone_info_v1: u32 kind, a union of u32 mark and char devices[8][16], u32 padding, u64.
+// xt_clone_info (kmod/uapi/xt_CLONE.h): u32 mark; xt_clone_info_v1: u32 kind, a union of u32 mark, char devices[8][16] and char target[32], u32 padding, u64.
 for (const family of ['ipv4', 'ipv6'] as const) {
   check('-j CLONE --mark 128', '-j CLONE --mark 0x80', '80000000 00000000', { name: 'CLONE', mark: 128 }, family, 0)
   check('-j CLONE --mark 0xffffffff', '-j CLONE --mark 0xffffffff', 'ffffffff 00000000', { name: 'CLONE', mark: 0xffffffff }, family, 0)
   check('-j CLONE --mark 128', '-j CLONE --mark 0x80', `00000000 80000000 ${zeros(136)}`, { name: 'CLONE', mark: 128 }, family)
   check('-j CLONE --dev eth1,eth0.7', '-j CLONE --dev eth1,eth0.7', `01000000 ${ascii('eth1', 16)} ${ascii('eth0.7', 16)} ${zeros(108)}`, { name: 'CLONE', devices: ['eth1', 'eth0.7'] }, family)
+  check('-j CLONE --target a.B-1_', '-j CLONE --target a.B-1_', `02000000 ${ascii('a.B-1_', 32)} ${zeros(108)}`, { name: 'CLONE', target: 'a.B-1_' }, family)
 }
 t.test('CLONE needs one of its options', async (t) => {
   const nine = [...'abcdefghi'].join(',')
@@ -63,6 +64,7 @@ t.test('CLONE needs one of its options', async (t) => {
     '-j CLONE', '-j CLONE --mark', '-j CLONE --mark -1', '-j CLONE --mark 0x100000000', '-j CLONE --mark 1/2', '-j CLONE --mark 1 --mark 2', '-j CLONE ! --mark 1',
     '-j CLONE --mark 1 --dev b', '-j CLONE --dev a,', '-j CLONE --dev ,a', '-j CLONE --dev a,a', '-j CLONE --dev a:1', '-j CLONE --dev ..',
     `-j CLONE --dev ${'x'.repeat(16)}`, `-j CLONE --dev ${nine}`, '-j CLONE ! --dev a',
+    '-j CLONE --target', '-j CLONE --target a/b', `-j CLONE --target ${'x'.repeat(32)}`, '-j CLONE --target a --dev b', '-j CLONE --target a --mark 1', '-j CLONE ! --target a',
   ]) {
     t.throws(() => parseRule(text.split(' '), environment('ipv4')), { code: 'NFKIT_BAD_RULE' }, text)
   }
@@ -74,6 +76,9 @@ t.test('CLONE needs one of its options', async (t) => {
   t.throws(() => encode({ mark: '1' }), TypeError)
   t.throws(() => encode({ devices: 'eth0' }), TypeError)
   t.throws(() => encode({ devices: [] }), RangeError)
+  t.throws(() => encode({ target: 'a', devices: ['a'] }), { code: 'NFKIT_BAD_RULE' })
+  t.throws(() => encode({ target: 7 }), TypeError)
+  for (const target of ['', 'a b', 'ä', 'x'.repeat(32)]) t.throws(() => encode({ target }), RangeError)
   t.throws(() => encode({ devices: ['a', 'a'] }), RangeError)
   t.throws(() => encode({ devices: nine.split(',') }), RangeError)
 })

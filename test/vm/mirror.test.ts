@@ -51,7 +51,8 @@ for (const chain of ['FORWARD', 'INPUT', 'OUTPUT'] as const) {
       t.equal(originals.length, N, `${family} originals`)
       t.same(copies, originals, `${family} copies`)
     }
-    t.same(mirror.stats(), { seen: 2 * N, cloned: 2 * N, sent: 2 * N, lost: {} })
+    t.match(mirror.stats(), { seen: 2 * N, cloned: 2 * N, sent: 2 * N })
+    t.same(mirror.stats().lost, {})
     await mirror.close()
     await mirror.close()
     t.equal(everything(box), before)
@@ -165,7 +166,7 @@ t.test('a port that is set down: copies leave nowhere, and by the port again onc
   waitUntilUp(box.netns, 'eth2')
   for (const { copies } of await both(0)) t.same(copies, [], 'nothing at the monitor')
   t.same(strayed, [], 'nor elsewhere')
-  t.same(mirror.stats(), { seen: 4 * N, cloned: 2 * N, sent: 2 * N, lost: { unroutable: 2 * N } })
+  t.match(mirror.stats(), { seen: 4 * N, cloned: 2 * N, sent: 2 * N, lost: { unroutable: 2 * N } })
   t.match(await mirror.repair(), [/ipv4 default route/, /ipv6 default route/])
   for (const { originals, copies } of await both(N)) t.same(copies, originals, 'again')
   t.same(strayed, [])

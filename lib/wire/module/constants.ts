@@ -15,7 +15,7 @@ export const COMMAND = {
 /** NFKIT_*: limits and sizes. Those of objects are this version's; the module tells its own in nfkit_info. */
 export const LIMIT = {
   nameSize: 32, deviceSize: 16, maxOutputs: 8, maxTargets: 1024, maxHooks: 256, maxCaptures: 64,
-  minBuffer: 64 << 10, maxBuffer: 64 << 20, maxBuffers: 256 << 20, maxInstructions: 4096, maxRepeat: 16,
+  minBuffer: 64 << 10, maxBuffer: 64 << 20, maxBuffers: 256 << 20, maxSnaplen: 256 << 10, maxInstructions: 4096, maxRepeat: 16,
 } as const
 
 /** NFKIT_FEATURE_*. */

@@ -41,7 +41,7 @@ export type CloneLoss =
   | 'droppedOldest'
 
 /** What happened to the packets that rules and hooks handed to a clone target. */
-export interface CloneStats {
+export interface CloneCounters {
   /** Packets; of a device, those that were to be copied to it. */
   seen: number
   /** Packets not chosen by `sample`. */
@@ -69,8 +69,8 @@ export const LOSSES: Readonly<Record<CloneLoss, keyof typeof STATS.fields>> = {
   deviceDown: 'device_down', refused: 'refused', flushed: 'flushed', droppedOldest: 'dropped_oldest',
 }
 
-export function decodeStats(stats: Struct<keyof typeof STATS.fields>): CloneStats {
-  const numbers = Object.fromEntries(Object.entries(OTHERS).map(([key, field]) => [key, stats.get(field)])) as unknown as Omit<CloneStats, 'lost'>
+export function decodeStats(stats: Struct<keyof typeof STATS.fields>): CloneCounters {
+  const numbers = Object.fromEntries(Object.entries(OTHERS).map(([key, field]) => [key, stats.get(field)])) as unknown as Omit<CloneCounters, 'lost'>
   const lost = Object.entries(LOSSES).map(([key, field]) => [key, stats.get(field)] as const).filter(([, value]) => value !== 0)
   return { ...numbers, lost: Object.fromEntries(lost) }
 }

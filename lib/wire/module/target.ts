@@ -4,7 +4,7 @@
 import type { VlanProtocol } from '../link-kinds/bridge.js'
 import { formatMac, type MacAddress, parseMac } from '../mac.js'
 import { LIMIT, OUTPUT_FLAG, OWN, TARGET_FLAG } from './constants.js'
-import { type CloneStats, decodeStats } from './counters.js'
+import { type CloneCounters, decodeStats } from './counters.js'
 import { sized, Struct } from './layout.js'
 import { OUTPUT_CONFIG, OUTPUT_STATE, STATS, TARGET_GET, TARGET_SET } from './structs.js'
 
@@ -55,13 +55,13 @@ export interface CloneConfig {
 }
 
 /** A device of a clone target, and its share of the target's counters. */
-export interface CloneOutputState extends CloneOutput, CloneStats {
+export interface CloneOutputState extends CloneOutput, CloneCounters {
   /** Index of the device, null while there is none of that name. */
   index: number | null
 }
 
 /** A clone target as it is, and what it did. */
-export interface CloneTargetState extends CloneConfig, CloneStats {
+export interface CloneTargetState extends CloneConfig, CloneCounters {
   name: string
   /** It stays when its handle is closed. */
   persistent: boolean

@@ -206,6 +206,7 @@ export class Mirror implements AsyncDisposable {
     checkKeys(options, PLACE, 'options')
     const place = openPlace(options)
     try {
+      place.store.sweep()
       const { records, damaged } = place.store.read()
       return [...records.map(infoOf), ...damaged.map(infoOfDamaged)].sort((a, b) => (a.name < b.name ? -1 : 1))
     } finally {

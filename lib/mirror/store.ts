@@ -12,6 +12,7 @@ import { addon, check, checkDescriptor } from '../native.js'
 import type { Netns } from '../netns.js'
 import { isMirrorName } from './name.js'
 import { identify, type NamespaceIdentity, sameNamespace } from './namespace.js'
+import { goneNamespaces } from './reachable.js'
 import { decodeRecord, encodeRecord, type MirrorRecord } from './record.js'
 
 /** Volatile as what it tells of. */
@@ -52,7 +53,7 @@ export class JournalStore {
    */
   async locked<T>(run: () => Promise<T>): Promise<T> {
     ensureDirectory(this.#root)
-    const path = join(this.#root, 'lock')
+    const path = this.#lockPath
     const file = checkDescriptor(addon.open(path, constants.O_RDONLY | constants.O_CREAT, 0o600, -1), 'open', path)
     try {
       for (const deadline = performance.now() + LOCK_WAIT; ;) {
@@ -64,6 +65,7 @@ export class JournalStore {
         if (performance.now() >= deadline) throw new NfkitError('NFKIT_LOCK_TIMEOUT', `another program holds the lock ${path}; waited ${LOCK_WAIT / 1000} s`)
         await new Promise((resolve) => { setTimeout(resolve, LOCK_PAUSE) })
       }
+      this.#sweep()
       ensureDirectory(this.#directory)
       // What writers left that ended within, before they took its name.
       for (const name of namesIn(this.#directory)) if (name.startsWith('.')) rmSync(join(this.#directory, name), { force: true })
@@ -77,6 +79,31 @@ export class JournalStore {
       file.close()
     }
   }
+
+  /** Removes the journals of namespaces that are gone, unless somebody changes mirrors just now, who does so too, or this user may not. */
+  sweep(): void {
+    const opened = addon.open(this.#lockPath, constants.O_RDONLY, 0, -1)
+    if (typeof opened === 'number') return
+    try {
+      if (opened.flock(LOCK_EX | LOCK_NB) === 0) this.#sweep()
+    } finally {
+      opened.close()
+    }
+  }
+
+  /** With the lock, without which nobody writes a journal. */
+  #sweep(): void {
+    const others = directoriesIn(this.#root).flatMap((name) => {
+      const [, device, inode] = /^(\d+)-(\d+)$/.exec(name)?.map(Number) ?? []
+      return device === undefined || inode === undefined || join(this.#root, name) === this.#directory ? [] : [{ path: join(this.#root, name), device, inode }]
+    })
+    // All namespaces of a boot are on one device.
+    const { device } = this.namespace
+    const gone = goneNamespaces(others.filter((other) => other.device === device).map(({ inode }) => inode))
+    for (const other of others) if (other.device !== device || gone.has(other.inode)) removeJournals(other.path)
+  }
+
+  get #lockPath(): string { return join(this.#root, 'lock') }
 
   /** All journals of this namespace; those of one that had its number before are stale and are removed. */
   read(): { records: MirrorRecord[]; damaged: DamagedJournal[] } {
@@ -145,6 +172,25 @@ function namesIn(directory: string): string[] {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error
+  }
+}
+
+function directoriesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** Journals, what writers left of them, and their directory, unless something else is in it. */
+function removeJournals(directory: string): void {
+  try {
+    for (const name of namesIn(directory)) if (name.startsWith('.') || name.endsWith('.json')) rmSync(join(directory, name), { force: true })
+    rmdirSync(directory)
+  } catch {
+    // The next one tries again; nobody depends on it.
   }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Mirror as far as it goes without the kernel module: arguments, what is missing, plans, journals of any content. That copies leave is the vm ring's.
 
-import { mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from '../support/fast-check.js'
 import t, { type Test } from 'tap'
@@ -34,6 +36,17 @@ function record(ns: Netns, changes: Partial<MirrorRecord> = {}): MirrorRecord {
     namespace: identify(ns), via: 'reroute', families: ['ipv4'], from: { table: 'filter', chain: 'INPUT', rules: ['-p tcp'] }, to: ['eth5'],
     mark: FIRST_NUMBER, table: FIRST_NUMBER, state: 'up', steps: [], ...changes,
   }
+}
+
+function seesAllProcesses(): boolean {
+  if (readlinkSync('/proc/self/ns/pid') !== 'pid:[4026531836]') return false
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).every((pid) => {
+    try {
+      return readlinkSync(`/proc/${pid}/ns/net`) !== ''
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ENOENT'
+    }
+  })
 }
 
 /** Puts a file where the journal of a mirror is. */
@@ -207,6 +220,37 @@ t.test('what is in the directory of journals', async (t) => {
     t.throws(() => Mirror.open('stale', place), { code: 'NFKIT_NO_SUCH_MIRROR' })
     t.notOk(Mirror.list(place).some(({ name }) => name === 'stale'))
   }
+})
+
+t.test('journals of namespaces that are gone are removed, others are not', async (t) => {
+  const here = namespace(t)
+  const journal = journalDirectory(t)
+  const place = { netns: here, journal }
+  const left = () => readdirSync(journal).filter((name) => name !== 'lock').length
+  // Held by a descriptor, by a process; and one of another boot, which had another device.
+  const held = Netns.create()
+  const living = Netns.create()
+  for (const ns of [held, living]) for (const content of [encodeRecord(record(ns)), 'broken']) writeJournal(journal, ns, content === 'broken' ? 'broken' : 'one', content)
+  mkdirSync(join(journal, '999999-4026531840'))
+  writeFileSync(join(journal, '999999-4026531840', 'one.json'), 'anything')
+  mkdirSync(join(journal, 'of-somebody'))
+  const sleeper = spawn('nsenter', [`--net=${living.path}`, 'sleep', '1000'])
+  t.teardown(() => { sleeper.kill('SIGKILL') })
+  const { inode } = identify(living)
+  while (readlinkSync(`/proc/${sleeper.pid}/ns/net`) !== `net:[${inode}]`) await new Promise((resolve) => setTimeout(resolve, 10))
+  living.close()
+  t.same(Mirror.list(place), [])
+  t.equal(left(), 4, 'no lock, so nobody ever changed a mirror')
+  await t.rejects(Mirror.remove('one', place), { code: 'NFKIT_NO_SUCH_MIRROR' })
+  t.equal(left(), 3, 'that of another boot went')
+  t.match(Mirror.list({ ...place, netns: held }), [{ name: 'broken' }, { name: 'one' }])
+  held.close()
+  const ended = once(sleeper, 'exit')
+  sleeper.kill('SIGKILL')
+  await ended
+  t.same(Mirror.list(place), [])
+  t.equal(left(), seesAllProcesses() ? 1 : 3)
+  t.ok(readdirSync(journal).includes('of-somebody'))
 })
 
 t.test('a directory that others can write in is not used', { skip: process.geteuid!() !== 0 && 'needs root' }, async (t) => {

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+// The records of /dev/nfkit: as the header has them, whatever bytes come, and as a pcapng file.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { NfkitError } from '../../lib/errors.js'
+import { packageRoot } from '../../lib/package-root.js'
+import { inputOf } from '../../lib/wire/bytes.js'
+import { Struct } from '../../lib/wire/module/layout.js'
+import {
+  EVENT, EVENT_RECORD, PACKET_FLAG, PACKET_RECORD, POINT_RULE, RECORD, RECORD_STRUCTS, RECORD_TYPE, RecordCursor,
+} from '../../lib/wire/module/record.js'
+import { RecordPcapng } from '../../lib/wire/module/record-pcapng.js'
+import { readPcapng } from '../../lib/wire/pcapng-reader.js'
+import fc from '../support/fast-check.js'
+import { bytesOf } from './support.js'
+
+const HEADER = join(packageRoot, 'kmod/uapi/nfkit.h')
+const noHeader = !existsSync(HEADER) && 'the header is not here'
+const noCompiler = spawnSync('cc', ['--version']).status !== 0 && 'no C compiler (cc) here'
+const header = noHeader === false ? readFileSync(HEADER, 'utf8') : ''
+
+const snake = (name: string) => name.replace(/[A-Z]+/g, (letters) => `_${letters}`).toUpperCase()
+const named = (prefix: string, values: Readonly<Record<string, number>>) => Object.entries(values).map(([name, value]) => [`${prefix}${snake(name)}`, value] as const)
+const NUMBERS: Readonly<Record<string, number>> = Object.fromEntries([
+  ...named('NFKIT_RECORD_', RECORD_TYPE), ...named('NFKIT_PACKET_', PACKET_FLAG), ...named('NFKIT_EVENT_', EVENT), ['NFKIT_POINT_RULE', POINT_RULE],
+])
+
+t.test('nothing of the header is missing', { skip: noHeader }, async (t) => {
+  const all = [...header.matchAll(/^#define\s+(NFKIT_\w+)|^\s*(NFKIT_\w+)\s*=/gm)].map((match) => (match[1] ?? match[2])!)
+  t.same(all.filter((name) => /^NFKIT_(RECORD|PACKET|EVENT)_|^NFKIT_POINT_RULE$/.test(name)).sort(), Object.keys(NUMBERS).sort())
+  const structs = [...header.matchAll(/^struct (nfkit_\w*record) \{([\s\S]*?)^\};/gm)].map(([, name, body]) => ({
+    name, fields: [...body!.matchAll(/^\s+(?:struct )?\w+ (\w+)(?:\[\w+\])?;/gm)].map((match) => match[1]),
+  }))
+  t.same(structs, RECORD_STRUCTS.map(({ name, fields }) => ({ name, fields: Object.keys(fields) })))
+})
+
+t.test('offsets, sizes and numbers, as a compiler sees them', { skip: noHeader || noCompiler }, async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'nfkit-records-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const source = join(directory, 'records.c')
+  writeFileSync(source, `#include <stddef.h>
+#include <stdio.h>
+#include "nfkit.h"
+int main(void)
+{
+${RECORD_STRUCTS.flatMap(({ name, fields }) => [
+    `printf("${name} %zu\\n", sizeof(struct ${name}));`,
+    ...Object.keys(fields).map((field) => `printf("${name}.${field} %zu %zu\\n", offsetof(struct ${name}, ${field}), sizeof(((struct ${name} *)0)->${field}));`),
+  ]).join('\n')}
+${Object.keys(NUMBERS).map((name) => `printf("${name} %u\\n", (unsigned int)${name});`).join('\n')}
+return 0;
+}
+`)
+  const compiled = spawnSync('cc', ['-Wall', '-Werror', '-I', join(packageRoot, 'kmod/uapi'), '-o', join(directory, 'records'), source], { encoding: 'utf8' })
+  t.equal(compiled.status, 0, compiled.stderr)
+  t.same(spawnSync(join(directory, 'records'), { encoding: 'utf8' }).stdout.trim().split('\n'), [
+    ...RECORD_STRUCTS.flatMap(({ name, size, fields }) => [`${name} ${size}`, ...Object.entries(fields).map(([field, { offset, size }]) => `${name}.${field} ${offset} ${size}`)]),
+    ...Object.entries(NUMBERS).map(([name, number]) => `${name} ${number}`),
+  ])
+})
+
+const TIME = 1_700_000_000_123_456_789n
+const MAC = '020000000002020000000001'
+
+interface PacketFields { lost?: number; in?: number; out?: number; vlan?: [protocol: number, tci: number]; link?: number; wire?: number; time?: bigint; point?: number; flags?: number }
+
+function record(type: number, header: number, body: Uint8Array, lost = 0, time = TIME): Uint8Array {
+  const bytes = new Uint8Array(Math.ceil((header + body.length) / 8) * 8)
+  bytes.set(body, header)
+  new Struct(RECORD, bytes).set('length', header + body.length).set('type', type).set('header', header).set('lost', lost)
+  new DataView(bytes.buffer).setBigUint64(RECORD.fields.timestamp.offset, time, true)
+  return bytes
+}
+
+function packet(data: Uint8Array, { lost, in: by = 3, out = 0, vlan = [0, 0], link = 1, wire = data.length, time, point = 1, flags = 0 }: PacketFields = {}): Uint8Array {
+  const bytes = record(RECORD_TYPE.packet, PACKET_RECORD.size, data, lost, time)
+  new Struct(PACKET_RECORD, bytes).set('wire_length', wire).set('captured', data.length).set('in', by).set('out', out).set('mark', 7).set('vlan_protocol', vlan[0])
+    .set('vlan_tci', vlan[1]).set('link', link).set('point', point).set('flags', flags).set('gso_size', 1448)
+  return bytes
+}
+
+function event(number: number, target: string, device = '', ifindex = 0, lost = 0): Uint8Array {
+  const bytes = record(RECORD_TYPE.event, EVENT_RECORD.size, new Uint8Array(0), lost)
+  new Struct(EVENT_RECORD, bytes).set('event', number).set('ifindex', ifindex).setText('target', target).setText('device', device)
+  return bytes
+}
+
+const join_ = (pieces: readonly Uint8Array[]) => Uint8Array.from(pieces.flatMap((piece) => [...piece]))
+const cursorOf = (bytes: Uint8Array) => new RecordCursor(inputOf(bytes), 0, bytes.length)
+
+t.test('records, one after another', async (t) => {
+  const data = bytesOf(`${MAC}0800450000`)
+  const cursor = cursorOf(join_([
+    packet(data, { lost: 2, vlan: [0x8100, 0xb005], flags: 1 }), record(77, 24, bytesOf('0102')), event(EVENT.deviceGone, 'probe', 'eth7', 9, 2 ** 33 + 5),
+    packet(data, { link: 101, point: 0x84, in: 0, out: 4, wire: 99 }), event(99, 'x'), record(RECORD_TYPE.packetsLost, 24, new Uint8Array(0), 5),
+  ]))
+  t.ok(cursor.next())
+  const deviceOf = (index: number) => `#${index}`
+  t.same(cursor.packet(deviceOf), {
+    timestamp: TIME, lost: 2, wireLength: 17, data, link: 'EN10MB', in: '#3', out: null, mark: 7, vlan: { protocol: 0x8100, id: 5, priority: 5, dropEligible: true },
+    point: 'local-in', byRule: false, checksumPartial: true, segmentSize: 1448,
+  })
+  t.ok(cursor.next())
+  t.equal(cursor.type, 77)
+  t.ok(cursor.next())
+  t.same(cursor.event(), { timestamp: TIME, lost: 2 ** 33 + 5, event: 'device-gone', target: 'probe', device: { name: 'eth7', index: 9 } })
+  t.ok(cursor.next())
+  t.match(cursor.packet(deviceOf), { link: 'RAW', point: 'postrouting', byRule: true, in: null, out: '#4', wireLength: 99, vlan: null })
+  t.ok(cursor.next())
+  t.match(cursor.event(), { event: 99, device: null })
+  t.ok(cursor.next())
+  t.same([cursor.type, cursor.lost], [RECORD_TYPE.packetsLost, 5])
+  t.notOk(cursor.next())
+})
+
+t.test('a header that has grown', async (t) => {
+  const grown = record(RECORD_TYPE.packet, PACKET_RECORD.size + 16, bytesOf('aabb'))
+  new Struct(PACKET_RECORD, grown).set('captured', 2).set('wire_length', 2).set('link', 101)
+  const cursor = cursorOf(grown)
+  t.ok(cursor.next())
+  t.same(cursor.packet(() => 0).data, bytesOf('aabb'))
+})
+
+t.test('what are no records', async (t) => {
+  const good = packet(bytesOf(`${MAC}0800450000`))
+  const wrong: [string, (bytes: Uint8Array, view: DataView) => void][] = [
+    ['no length', (_, view) => view.setUint32(0, 0, true)], ['a length beyond the end', (_, view) => view.setUint32(0, 1000, true)],
+    ['a header beyond the record', (_, view) => view.setUint16(6, 200, true)], ['a short header', (_, view) => view.setUint16(6, 20, true)],
+    ['a packet\'s header that is short', (_, view) => view.setUint16(6, 48, true)], ['more bytes than follow', (bytes) => new Struct(PACKET_RECORD, bytes).set('captured', 18).set('wire_length', 99)],
+    ['more bytes than the packet had', (bytes) => new Struct(PACKET_RECORD, bytes).set('wire_length', 16)], ['a loss that cannot be', (_, view) => view.setUint32(20, 0x10000, true)], ['an event without its fields', (_, view) => view.setUint16(4, 2, true)],
+  ]
+  for (const [what, change] of wrong) {
+    const bytes = join_([good, good])
+    change(bytes.subarray(good.length), new DataView(bytes.buffer, good.length))
+    const cursor = cursorOf(bytes)
+    t.ok(cursor.next())
+    t.throws(() => cursor.next(), { code: 'EBADMSG', message: `malformed record at byte ${good.length}: ` }, what)
+  }
+  t.throws(() => cursorOf(good.subarray(0, 20)).next(), { code: 'EBADMSG' })
+})
+
+/** All that can be read of bytes. */
+function readAll(bytes: Uint8Array): void {
+  try {
+    for (const cursor = cursorOf(bytes); cursor.next();) {
+      if (cursor.type === RECORD_TYPE.packet) cursor.packet((index) => index)
+      if (cursor.type === RECORD_TYPE.event) cursor.event()
+    }
+    const file = new RecordPcapng({ application: 'x', snaplen: 0, nameOf: () => 'eth0' })
+    const all = join_([file.begin(), file.write(cursorOf(bytes), bytes.length), file.end(1n, 2n)])
+    for (const block of readPcapng(all)) if (block.type === 'other') throw new Error('a block of no type')
+  } catch (error) {
+    if (!(error instanceof NfkitError && error.code === 'EBADMSG')) throw error
+  }
+}
+
+t.test('whatever bytes come', async () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), readAll), { numRuns: 2000 })
+  const captured = join_([packet(bytesOf(`${MAC}0800450000`), { vlan: [0x8100, 5] }), event(EVENT.deviceGone, 'probe', 'eth7', 9), packet(bytesOf('4500'), { link: 101, lost: 3 })])
+  const change = fc.tuple(fc.nat(captured.length - 1), fc.integer({ min: 0, max: 255 }))
+  fc.assert(fc.property(fc.array(change, { maxLength: 6 }), fc.nat(captured.length), (changes, length) => {
+    const bytes = captured.slice(0, length)
+    for (const [at, value] of changes) if (at < length) bytes[at] = value
+    readAll(bytes)
+  }), { numRuns: 3000 })
+})
+
+t.test('as a pcapng file', async (t) => {
+  const names: Record<number, string> = { 3: 'eth0', 4: 'eth1' }
+  const file = new RecordPcapng({ application: 'nfkit', snaplen: 100, nameOf: (index) => names[index] ?? null })
+  const frame = bytesOf(`${MAC}080045000014`)
+  const first = join_([packet(frame, { wire: 60 }), packet(frame, { vlan: [0x88a8, 0x2064], lost: 4, time: TIME + 1n }), packet(bytesOf('45000014aa'), { link: 101, in: 0, out: 4 })])
+  const second = join_([
+    event(EVENT.targetNew, 'x'), packet(frame.subarray(0, 12), { vlan: [0x8100, 5], in: 5 }), record(RECORD_TYPE.packetsLost, 24, new Uint8Array(0), 10),
+    packet(frame, { lost: 1 }), record(RECORD_TYPE.packetsLost, 24, new Uint8Array(0), 2 ** 40),
+  ])
+  const bytes = join_([file.begin(), file.write(cursorOf(first), 0), file.write(cursorOf(second), second.length), file.end(TIME - 5n, TIME + 5n)])
+  const blocks = [...readPcapng(bytes)]
+  const packetBlock = { type: 'packet', time: TIME, direction: 'in' }
+  t.same(blocks, [
+    { type: 'section', application: 'nfkit' },
+    { type: 'interface', linkType: 'EN10MB', snaplen: 104, name: 'eth0' },
+    { ...packetBlock, interface: 0, data: frame, originalLength: 60 },
+    { ...packetBlock, interface: 0, time: TIME + 1n, data: bytesOf(`${MAC}88a82064080045000014`), originalLength: frame.length + 4, dropped: 4n },
+    { type: 'interface', linkType: 'RAW', snaplen: 104, name: 'eth1' },
+    { ...packetBlock, interface: 1, data: bytesOf('45000014aa'), originalLength: 5, direction: 'out' },
+    { type: 'interface', linkType: 'EN10MB', snaplen: 104 },
+    { ...packetBlock, interface: 2, data: frame.subarray(0, 12), originalLength: 12 },
+    { ...packetBlock, interface: 0, data: frame, originalLength: frame.length, dropped: 11n },
+    ...[[3n, BigInt(4 + 11 + 2 ** 40)], [1n, 0n], [1n, 0n]].map(([delivered, dropped], i) => ({
+      type: 'statistics', interface: i, time: TIME + 5n, startTime: TIME - 5n, endTime: TIME + 5n, received: delivered! + dropped!, dropped, delivered,
+    })),
+  ])
+  t.equal(file.end(0n, 0n).length > 0, true)
+})
+
+t.test('a file of no packets, but of a loss', async (t) => {
+  const file = new RecordPcapng({ application: 'nfkit', snaplen: 0, nameOf: () => null })
+  const lost = record(RECORD_TYPE.packetsLost, 24, new Uint8Array(0), 3)
+  const blocks = [...readPcapng(join_([file.begin(), file.write(cursorOf(lost), lost.length), file.end(1n, 2n)]))]
+  t.match(blocks, [{ type: 'section' }, { type: 'interface', linkType: 'RAW', snaplen: 0 }, { type: 'statistics', received: 3n, dropped: 3n, delivered: 0n }])
+})

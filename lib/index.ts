@@ -60,10 +60,15 @@ export type {
 export type { CamChange } from './bridge/cam-watch.js'
 export type { CamEntry, CamFlag, CamRemote, CamState } from './wire/fdb.js'
 export * as KernelModule from './clone/kernel-module.js'
-export type { BuildOptions, LoadOptions, ModuleCandidate, ModuleFileInfo, ModuleObstacle, ModuleStatus } from './clone/kernel-module.js'
+export type { BuildOptions, LoadOptions, ModuleCandidate, ModuleFeature, ModuleFileInfo, ModuleInfo, ModuleObstacle, ModuleStatus } from './clone/kernel-module.js'
 export { CloneTarget, type CloneTargetOptions } from './clone/clone-target.js'
 export type { CloneTargetConfig } from './clone/clone-config.js'
 export type { CloneCounters, CloneLoss } from './wire/module/counters.js'
+export { Hook, type HookOptions } from './clone/hook.js'
+export type { HookSpec } from './clone/hook-config.js'
+export type { HookBpf, HookMatch } from './clone/hook-match.js'
+export type { HookConfig, HookProgram, HookState, HookStats, HookVerdict } from './wire/module/hook.js'
+export type { HookPoint } from './wire/module/hook-points.js'
 export type { CloneConfig, CloneOutput, CloneOutputState, CloneTargetState, CloneVlan } from './wire/module/target.js'
 export {
   Mirror, type MirrorChangeOptions, type MirrorInfo, type MirrorOptions, type MirrorPlace, type UndoneStep,

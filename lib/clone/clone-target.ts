@@ -38,7 +38,7 @@ export class CloneTarget {
 
   /**
    * Defines a target. A persistent one that is there already is defined anew and keeps its counters.
-   * @throws TypeError, RangeError for wrong options. NfkitError NFKIT_MODULE_MISSING when the module is not loaded, EEXIST when there is
+   * @throws TypeError, RangeError for wrong options. NfkitError NFKIT_MODULE_NOT_LOADED when the module is not loaded, EEXIST when there is
    * one of that name, EPERM when another program has it or without CAP_NET_ADMIN, EINVAL for `reroute` while a hook names the target
    * where no packet has a route, ENOSPC when the namespace has 1024.
    */
@@ -58,7 +58,7 @@ export class CloneTarget {
     return new CloneTarget(name, device, persistent)
   }
 
-  /** The names of the targets that programs have defined in a namespace, sorted. @throws NfkitError NFKIT_MODULE_MISSING, EPERM */
+  /** The names of the targets that programs have defined in a namespace, sorted. @throws NfkitError NFKIT_MODULE_NOT_LOADED, EPERM */
   static list(netns?: NetnsLike): string[] {
     return withDevice(netns, (device) => device.targetNames())
   }

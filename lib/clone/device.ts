@@ -14,9 +14,12 @@ import {
 import { decodeHookGet, encodeHookGet, encodeHookSet, type HookConfig, type HookState, instructionCountOf } from '../wire/module/hook.js'
 import { HOOK_SET, LIST, TARGET_GET, TARGET_SET } from '../wire/module/structs.js'
 import { type CloneConfig, type CloneTargetState, decodeTargetGet, encodeTargetGet, encodeTargetSet } from '../wire/module/target.js'
+import { loadedModule } from './running-kernel.js'
 
 /** Where udev or devtmpfs puts it. */
 export const DEVICE = '/dev/nfkit'
+
+const MODULE = 'nfkit'
 
 /** How an object is set. */
 export interface SetFlags {
@@ -49,7 +52,7 @@ export class ModuleDevice {
 
   /**
    * Opens the device for a namespace, that of this process unless told.
-   * @throws NfkitError NFKIT_MODULE_MISSING when the module is not loaded, EPERM without CAP_NET_ADMIN in the namespace, EACCES where
+   * @throws NfkitError NFKIT_MODULE_NOT_LOADED, NFKIT_DEVICE_MISSING when it is but /dev has no such file, EPERM without CAP_NET_ADMIN in the namespace, EACCES where
    * the device's owner and mode forbid it (it is root's).
    */
   static open(netns?: NetnsLike): ModuleDevice {
@@ -58,11 +61,7 @@ export class ModuleDevice {
       const opened = addon.open(DEVICE, constants.O_RDWR | constants.O_NONBLOCK, 0, fd)
       if (typeof opened !== 'number') return new ModuleDevice(opened)
       // A /dev without devtmpfs can have the file while the module is not there.
-      if (opened === -Errno.ENOENT || opened === -Errno.ENODEV) {
-        throw new NfkitError('NFKIT_MODULE_MISSING', `${DEVICE} is not there`, {
-          errno: -opened, syscall: 'open', hint: 'load the kernel module with KernelModule.load() or "nfkit module load"',
-        })
-      }
+      if (opened === -Errno.ENOENT || opened === -Errno.ENODEV) throw missing(-opened)
       throw NfkitError.fromErrno(-opened, 'open', DEVICE, opened === -Errno.EACCES ? { hint: 'the device is root\'s: run as root, or give it to a group by a rule of udev' } : {})
     } finally {
       release()
@@ -156,6 +155,18 @@ export class ModuleDevice {
       room = count
     }
   }
+}
+
+function missing(errno: number): NfkitError {
+  const details = { errno, syscall: 'open' }
+  if (loadedModule(MODULE) === undefined) {
+    return new NfkitError('NFKIT_MODULE_NOT_LOADED', `${DEVICE} is not there: the kernel module is not loaded`, {
+      ...details, hint: 'load it with KernelModule.load() or "nfkit module load"; "nfkit module" tells what is in the way',
+    })
+  }
+  return new NfkitError('NFKIT_DEVICE_MISSING', `${DEVICE} is not there, though the kernel module is loaded`, {
+    ...details, hint: 'let this container have it, or make it with mknod, as a character device with major number 10 and the minor number in /proc/misc',
+  })
 }
 
 /** An array without elements has no address. */

@@ -7,12 +7,16 @@ import { join } from 'node:path'
 import { Errno } from '../errno.js'
 import { invalidArgument, NfkitError } from '../errors.js'
 import { checkKeys } from '../net/check.js'
+import type { NetnsLike } from '../netns.js'
+import type { ModuleInfo } from '../wire/module/device.js'
+import { withDevice } from './device.js'
 import { buildObstacles, buildRoot, compileModule, planBuild } from './module-build.js'
 import { type ModuleFileInfo, readModuleFile } from './module-file.js'
 import {
   findProgram, installedModule, kernelRelease, loadedModule, loadingObstacles, type ModuleObstacle, readText, signatureDemand, signatureObstacle,
 } from './running-kernel.js'
 
+export type { ModuleFeature, ModuleInfo } from '../wire/module/device.js'
 export type { ModuleFileInfo } from './module-file.js'
 export type { ModuleObstacle } from './running-kernel.js'
 
@@ -145,6 +149,15 @@ export async function unload(): Promise<ModuleStatus> {
   if (loaded.references > 0) throw inUse(loaded.references)
   await tool('rmmod', [MODULE_NAME], 'delete_module', `unloading ${MODULE_NAME}`)
   return status()
+}
+
+/**
+ * What the loaded module can do, and what programs have made with it in a network namespace, that of this process unless told. Needs CAP_NET_ADMIN
+ * there and access to /dev/nfkit, which is root's.
+ * @throws NfkitError NFKIT_MODULE_NOT_LOADED, EPERM, EACCES
+ */
+export function info(netns?: NetnsLike): ModuleInfo {
+  return withDevice(netns, (device) => device.info())
 }
 
 /**

@@ -31,6 +31,6 @@ t.test('a burst that fits the rate', async (t) => {
 })
 
 t.test('without the module', { skip: existsSync('/dev/nfkit') && 'the module is loaded' }, async (t) => {
-  t.throws(create({ capture: true }), { code: 'NFKIT_MODULE_MISSING', syscall: 'open', message: /nfkit module load/ })
-  t.throws(() => CloneTarget.list(), { code: 'NFKIT_MODULE_MISSING' })
+  t.throws(create({ capture: true }), { code: 'NFKIT_MODULE_NOT_LOADED', syscall: 'open', message: /nfkit module load/ })
+  t.throws(() => CloneTarget.list(), { code: 'NFKIT_MODULE_NOT_LOADED' })
 })

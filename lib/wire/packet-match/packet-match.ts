@@ -8,7 +8,7 @@ import { compileTree, type ProgramOptions } from './compile.js'
 import { evaluate } from './evaluate.js'
 import type { LinkType } from './field.js'
 import { type PacketContext, viewPacket } from './packet-view.js'
-import { checkLinkType, type PacketMatchSpec, readMatch, type Tree } from './tree.js'
+import { checkLinkType, frameFieldOf, type PacketMatchSpec, readMatch, type Tree } from './tree.js'
 
 /** What {@link PacketMatch.evaluate} answers. */
 export type PacketMatchResult = 'match' | 'no-match' | 'long-chain'
@@ -75,6 +75,12 @@ export class PacketMatch {
     checkLinkType(this.#tree, linkType, 'linkType')
     return compileTree(this.#tree, linkType, options)
   }
+
+  /**
+   * A field that only frames have (MAC addresses, EtherType, bytes of the frame), if there is one.
+   * @internal
+   */
+  get frameField(): string | undefined { return frameFieldOf(this.#tree) }
 
   toJSON(): PacketMatchSpec { return this.spec }
 }

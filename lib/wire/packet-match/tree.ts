@@ -83,9 +83,15 @@ export function depthOf(tree: Tree): Layer {
 export function checkLinkType(tree: Tree, linkType: unknown, name: string): asserts linkType is LinkType {
   if (linkType !== 'RAW' && linkType !== 'EN10MB') throw invalidArgument(name, 'RAW or EN10MB', linkType)
   if (linkType === 'EN10MB') return
-  eachField(tree, (field, value) => {
-    if (field.layer(value) === 'link') throw invalidArgument(name, `EN10MB, since the match looks at ${field.key}`, linkType)
-  })
+  const key = frameFieldOf(tree)
+  if (key !== undefined) throw invalidArgument(name, `EN10MB, since the match looks at ${key}`, linkType)
+}
+
+/** The first field that only frames have. */
+export function frameFieldOf(tree: Tree): string | undefined {
+  let found: string | undefined
+  eachField(tree, (field, value) => { if (field.layer(value) === 'link') found ??= field.key })
+  return found
 }
 
 export const constant = (value: boolean): Tree => ({ kind: 'constant', value })

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// Writes a capture as a pcapng file.
+
+import { invalidArgument } from '../errors.js'
+import { RecordPcapng } from '../wire/module/record-pcapng.js'
+import type { CaptureBatch } from './capture-batch.js'
+import type { DeviceNames } from './device-names.js'
+
+/** What can be written to: a stream of Node.js (`fs.createWriteStream()`, `process.stdout`, a program's standard input). */
+export interface CaptureStream {
+  write(bytes: Uint8Array, done: (error?: Error | null) => void): boolean
+  on(event: 'error', listener: (error: Error) => void): unknown
+  off(event: 'error', listener: (error: Error) => void): unknown
+}
+
+/** Where a capture is written: a stream, or a function that gets the bytes; the next ones come when its promise is fulfilled. */
+export type CaptureSink = CaptureStream | ((bytes: Uint8Array) => void | Promise<void>)
+
+/** Nanoseconds since 1970. */
+export const nanoseconds = (): bigint => BigInt(Date.now()) * 1_000_000n
+
+/** What a file tells of its capture. */
+export interface CaptureFacts {
+  /** When it began: {@link nanoseconds}. */
+  readonly since: bigint
+  /** Bytes of a packet that it keeps; 0: all. */
+  readonly snaplen: number
+  readonly names: DeviceNames
+}
+
+export async function writeCapture(
+  capture: AsyncIterable<CaptureBatch> & { close(): void }, { since, snaplen, names }: CaptureFacts, sink: CaptureSink,
+): Promise<void> {
+  const { write, end } = writerOf(sink)
+  const file = new RecordPcapng({ application: 'nfkit', snaplen, nameOf: names.of })
+  try {
+    await write(file.begin())
+    for await (const batch of capture) await write(file.write(batch.cursor(), batch.size))
+    await write(file.end(since, nanoseconds()))
+  } finally {
+    capture.close()
+    end()
+  }
+}
+
+function writerOf(sink: unknown): { write: (bytes: Uint8Array) => void | Promise<void>; end: () => void } {
+  if (typeof sink === 'function') return { write: sink as (bytes: Uint8Array) => void | Promise<void>, end: () => {} }
+  const stream = sink as CaptureStream
+  if (typeof stream?.write !== 'function' || typeof stream.on !== 'function') throw invalidArgument('sink', 'a writable stream or a function', sink)
+  // An error is told to the one who writes; without a listener it would end the program.
+  const ignore = () => {}
+  stream.on('error', ignore)
+  return {
+    write: (bytes) => new Promise((resolve, reject) => {
+      stream.write(bytes, (error) => { if (error == null) resolve(); else reject(error) })
+    }),
+    end: () => { stream.off('error', ignore) },
+  }
+}

@@ -47,6 +47,14 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/mirror.js')).mirror,
   },
   {
+    name: 'targets', summary: 'clone targets: where copies go of the packets that rules and hooks hand over',
+    load: async () => (await import('./commands/targets.js')).targets,
+  },
+  {
+    name: 'hook', summary: 'hooks: which packets at which hook point, and what becomes of them',
+    load: async () => (await import('./commands/hook.js')).hook,
+  },
+  {
     name: 'module', summary: 'the kernel module: is it there, build it, load it',
     load: async () => (await import('./commands/module.js')).module,
   },

@@ -161,7 +161,7 @@ function missing(errno: number): NfkitError {
   const details = { errno, syscall: 'open' }
   if (loadedModule(MODULE) === undefined) {
     return new NfkitError('NFKIT_MODULE_NOT_LOADED', `${DEVICE} is not there: the kernel module is not loaded`, {
-      ...details, hint: 'load it with KernelModule.load() or "nfkit module load"; "nfkit module" tells what is in the way',
+      ...details, hint: 'load it with KernelModule.load() or "nfkit module load"; "nfkit module status" tells what is in the way',
     })
   }
   return new NfkitError('NFKIT_DEVICE_MISSING', `${DEVICE} is not there, though the kernel module is loaded`, {

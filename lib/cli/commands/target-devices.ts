@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// The devices of a clone target as a word: eth5,eth6/vlan=900/destination=02:00:5e:10:00:01
+
+import type { CloneOutput, CloneVlan } from '../../wire/module/target.js'
+import { quote } from '../parse.js'
+import { UsageError } from '../usage.js'
+import { integer, oneOf } from '../values.js'
+
+export const DEVICES_SYNTAX = 'names with commas between, each with /vlan=ID, /priority=0..7, /protocol=802.1Q or 802.1ad, /destination=MAC'
+
+const KEYS = ['vlan', 'priority', 'protocol', 'destination'] as const
+
+/** @throws UsageError */
+export function devicesOf(text: string): CloneOutput[] {
+  return text.split(',').map(deviceOf)
+}
+
+function deviceOf(text: string): CloneOutput {
+  const [device = '', ...words] = text.split('/')
+  const output: CloneOutput = { device }
+  const vlan: Partial<CloneVlan> = {}
+  for (const word of words) {
+    const [key, value] = word.split('=', 2)
+    switch (KEYS.find((one) => one === key)) {
+      case 'vlan': vlan.id = integer('--devices: vlan', value ?? ''); break
+      case 'priority': vlan.priority = integer('--devices: priority', value ?? ''); break
+      case 'protocol': vlan.protocol = oneOf('--devices: protocol', value ?? '', ['802.1Q', '802.1ad']); break
+      case 'destination': output.destination = value ?? ''; break
+      default: throw new UsageError(`--devices: expected ${DEVICES_SYNTAX}, got ${quote(word)}`)
+    }
+  }
+  const { id, ...rest } = vlan
+  if (id !== undefined) output.vlan = { id, ...rest }
+  else if (Object.keys(rest).length > 0) throw new UsageError(`--devices: ${Object.keys(rest)[0]} needs vlan beside it`)
+  return output
+}
+
+export function deviceText({ device, vlan, destination }: CloneOutput): string {
+  const parts = [device]
+  if (vlan !== undefined) {
+    parts.push(`vlan=${vlan.id}`)
+    if (vlan.priority !== undefined && vlan.priority !== 0) parts.push(`priority=${vlan.priority}`)
+    if (vlan.protocol !== undefined && vlan.protocol !== '802.1Q') parts.push(`protocol=${vlan.protocol}`)
+  }
+  if (destination !== undefined) parts.push(`destination=${destination}`)
+  return parts.join('/')
+}

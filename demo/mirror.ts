@@ -50,9 +50,9 @@ async function show({ lab, client, server, monitor, box }: Network, out: Printer
   const rules = [`FORWARD -p tcp --dport ${MONITORED}`, `FORWARD -p tcp --sport ${MONITORED}`]
   const mirrors: Mirror[] = []
   for (const from of rules) {
-    const mirror = await Mirror.create({ from, to: 'eth5', netns: box.netns, journal })
+    const mirror = await Mirror.create({ from, to: 'eth5', via: 'reroute', netns: box.netns, journal })
     mirrors.push(mirror)
-    out.line(`   Mirror.create({ from: '${from}', to: 'eth5' })`)
+    out.line(`   Mirror.create({ from: '${from}', to: 'eth5', via: 'reroute' })`)
     for (const step of mirror.info().steps ?? []) out.note(`   ${step}`)
   }
 

@@ -28,6 +28,8 @@ export class Fields {
     return bad(`${this.#path === '' ? '' : `${this.#path}.`}${key} is not ${expected}`)
   }
 
+  has(key: string): boolean { return this.#value(key) !== undefined }
+
   text(key: string): string {
     const value = this.#value(key)
     if (typeof value !== 'string' || value.length > 65536 || value.includes('\0')) throw this.#bad(key, 'a text')

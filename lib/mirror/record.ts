@@ -3,12 +3,13 @@
 
 import type { IpFamily } from '../wire/ip.js'
 import { bad, Fields } from './fields.js'
+import { type MirrorHookSource, readHookSource } from './hook-source.js'
 import { isMirrorName } from './name.js'
 import type { NamespaceIdentity } from './namespace.js'
 import { readStep, type Step } from './step.js'
 
 /** Which rules the copies come from, as text for people; the steps have what is needed to undo them. */
-export interface RecordedSource {
+export interface RecordedRules {
   table: string
   chain: string
   /** What selects the packets, as iptables-save has it; one for each rule. */
@@ -22,7 +23,7 @@ export interface Owner {
   started: string
 }
 
-export interface MirrorRecord {
+interface CommonRecord {
   version: 1
   /** Of this very mirror: another one can have its name later. */
   id: string
@@ -32,16 +33,32 @@ export interface MirrorRecord {
   persistent: boolean
   owner: Owner
   namespace: NamespaceIdentity
-  via: 'reroute'
+  /** Of the packets; empty at a hook point of frames. */
   families: IpFamily[]
-  from: RecordedSource
+  /** Names of the mirror ports. */
   to: string[]
-  mark: number
-  table: number
   state: 'setting-up' | 'up' | 'removing'
   /** In the order in which they were done; the last one may only have begun. */
   steps: Step[]
 }
+
+/** Copies are routed by their mark. */
+export interface RerouteRecord extends CommonRecord {
+  via: 'reroute'
+  from: RecordedRules
+  mark: number
+  table: number
+}
+
+/** Copies leave as frames, by the devices of a clone target. */
+export interface DevicesRecord extends CommonRecord {
+  via: 'devices'
+  from: RecordedRules | MirrorHookSource
+  /** Name of the clone target, and of the hook if there is one. */
+  target: string
+}
+
+export type MirrorRecord = RerouteRecord | DevicesRecord
 
 /** Longer ones are no journal of ours. */
 const LONGEST = 1 << 20
@@ -64,8 +81,7 @@ export function decodeRecord(bytes: Uint8Array): MirrorRecord {
   if (version !== 1) throw bad(`version ${version}, and this nfkit knows version 1`)
   const owner = fields.object('owner')
   const namespace = fields.object('namespace')
-  const from = fields.object('from')
-  const record: MirrorRecord = {
+  const common: CommonRecord = {
     version,
     id: fields.text('id'),
     name: fields.text('name'),
@@ -76,15 +92,19 @@ export function decodeRecord(bytes: Uint8Array): MirrorRecord {
       device: namespace.number('device'), inode: namespace.number('inode'), cookie: namespace.orNull('cookie', () => namespace.text('cookie')),
       boot: namespace.text('boot'),
     },
-    via: fields.oneOf('via', ['reroute']),
     families: fields.list('families').map((item, i) => new Fields({ [i]: item }, 'families').oneOf(String(i), ['ipv4', 'ipv6'])),
-    from: { table: from.text('table'), chain: from.text('chain'), rules: from.texts('rules') },
     to: fields.texts('to'),
-    mark: fields.number('mark'),
-    table: fields.number('table'),
     state: fields.oneOf('state', ['setting-up', 'up', 'removing']),
     steps: fields.list('steps').map((item, i) => readStep(new Fields(item, `steps[${i}]`))),
   }
-  if (!isMirrorName(record.name)) throw bad('name is no name of a mirror')
-  return record
+  if (!isMirrorName(common.name)) throw bad('name is no name of a mirror')
+  const from = fields.object('from')
+  // Journals of version 1 had only this one at first.
+  return fields.oneOf('via', ['reroute', 'devices']) === 'reroute'
+    ? { ...common, via: 'reroute', from: readRules(from), mark: fields.number('mark'), table: fields.number('table') }
+    : { ...common, via: 'devices', from: from.has('at') ? readHookSource(from) : readRules(from), target: fields.text('target') }
+}
+
+function readRules(from: Fields): RecordedRules {
+  return { table: from.text('table'), chain: from.text('chain'), rules: from.texts('rules') }
 }

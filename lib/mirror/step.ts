@@ -9,8 +9,10 @@ import { type ArpStep, arp } from './steps/arp.js'
 import { behind, type BehindStep } from './steps/behind.js'
 import { blackhole, type BlackholeStep } from './steps/blackhole.js'
 import { cloneRule, type CloneRuleStep } from './steps/clone-rule.js'
+import { hook, type HookStep } from './steps/hook.js'
 import { route, type RouteStep } from './steps/route.js'
 import { rule, type RuleStep } from './steps/rule.js'
+import { target, type TargetStep } from './steps/target.js'
 
 /**
  * What became of a step: `undone`; `gone`, since somebody else or an earlier attempt had undone it, or it had never been done; `shared`,
@@ -54,6 +56,8 @@ export interface Steps {
   'rule': RuleStep
   'behind': BehindStep
   'clone-rule': CloneRuleStep
+  'target': TargetStep
+  'hook': HookStep
 }
 
 export type Step = { [K in keyof Steps]: { kind: K } & Steps[K] }[keyof Steps]
@@ -61,6 +65,7 @@ export type Step = { [K in keyof Steps]: { kind: K } & Steps[K] }[keyof Steps]
 /** A new kind is a file in `steps/`, a line above and one here. */
 export const STEP_KINDS: { [K in keyof Steps]: StepKind<Steps[K]> } = {
   'arp': arp, 'blackhole': blackhole, 'route': route, 'rule': rule, 'behind': behind, 'clone-rule': cloneRule,
+  'target': target, 'hook': hook,
 }
 
 const kindOf = (step: Step): StepKind<Step> => STEP_KINDS[step.kind] as StepKind<any>

@@ -7,10 +7,12 @@ import { mkdirSync, readdirSync, readlinkSync, statSync, symlinkSync, writeFileS
 import { join } from 'node:path'
 import fc from '../support/fast-check.js'
 import t, { type Test } from 'tap'
-import { KernelModule, Link, Mirror, type MirrorOptions, Netns, Rule } from '../../lib/index.js'
+import { KernelModule, Link, Mirror, type MirrorOptions, Netns, PacketMatch, Rule } from '../../lib/index.js'
+import { planHook } from '../../lib/mirror/hook-source.js'
 import { identify } from '../../lib/mirror/namespace.js'
-import { FIRST_NUMBER, planReroute, type Surroundings } from '../../lib/mirror/plan.js'
-import { decodeRecord, encodeRecord, type MirrorRecord } from '../../lib/mirror/record.js'
+import { planDevices } from '../../lib/mirror/plan-devices.js'
+import { FIRST_NUMBER, planReroute, type Surroundings } from '../../lib/mirror/plan-reroute.js'
+import { decodeRecord, type DevicesRecord, encodeRecord, type RerouteRecord } from '../../lib/mirror/record.js'
 import { planSource } from '../../lib/mirror/source.js'
 import { applyStep } from '../../lib/mirror/step.js'
 import { nfkit } from '../support/cli.js'
@@ -30,7 +32,7 @@ function namespace(test: Test): Netns {
   return ns
 }
 
-function record(ns: Netns, changes: Partial<MirrorRecord> = {}): MirrorRecord {
+function record(ns: Netns, changes: Partial<RerouteRecord> = {}): RerouteRecord {
   return {
     version: 1, id: 'a-b', name: 'one', created: '2025-01-01T00:00:00.000Z', persistent: false, owner: { pid: 1, started: '0' },
     namespace: identify(ns), via: 'reroute', families: ['ipv4'], from: { table: 'filter', chain: 'INPUT', rules: ['-p tcp'] }, to: ['eth5'],
@@ -49,6 +51,23 @@ function seesAllProcesses(): boolean {
   })
 }
 
+/** One from a rule, one from a hook point. */
+function devicesRecords(ns: Netns): DevicesRecord[] {
+  const { mark: _mark, table: _table, ...common } = record(ns)
+  const target = 'mirror.one'
+  const clone = { devices: ['eth5', { device: 'eth6', vlan: { id: 900, priority: 3 }, destination: '02:00:00:00:00:01' }], sample: 10, random: true }
+  const source = { at: 'ingress', in: 'eth0', priority: -5, match: { or: [{ protocol: 'udp' }, { bytes: { at: 'network', offset: 0, value: '45' } }] } } as const
+  return [
+    { ...common, via: 'devices', target, to: ['eth5', 'eth6'], steps: [
+      { kind: 'target', target, config: clone },
+      { kind: 'clone-rule', family: 'ipv4', table: 'filter', chain: 'INPUT', rules: ['-p tcp -j CLONE --target mirror.one'], target },
+    ] },
+    { ...common, via: 'devices', target, families: [], from: source, to: ['eth5', 'eth6'], steps: [
+      { kind: 'target', target, config: clone }, { kind: 'hook', hook: target, target, source },
+    ] },
+  ]
+}
+
 /** Puts a file where the journal of a mirror is. */
 function writeJournal(journal: string, ns: Netns, name: string, content: string | Uint8Array): string {
   const { device, inode } = identify(ns)
@@ -64,11 +83,9 @@ t.test('wrong arguments are refused before anything else', async (t) => {
   const journal = journalDirectory(t)
   const good: MirrorOptions = { from: { chain: 'FORWARD' }, to: 'eth5', netns, journal }
   const wrong: [Partial<Record<keyof MirrorOptions | 'other', unknown>>, RegExp][] = [
-    [{ from: undefined }, /from: expected an object with a chain, or a text/],
+    [{ from: undefined }, /from: expected an object with a chain or a hook point, or a text/],
     [{ from: 7 }, /from: expected an object/],
     [{ from: {} }, /from\.chain: expected a chain such as FORWARD, got undefined/],
-    [{ from: { chain: 'PREROUTING' } }, /from\.chain: expected INPUT, FORWARD, OUTPUT or POSTROUTING/],
-    [{ from: 'PREROUTING -p tcp' }, /from\.chain: expected INPUT/],
     [{ from: '-p tcp' }, /from: expected a text such as/],
     [{ from: '' }, /from: expected a text such as/],
     [{ from: 'FORWARD -j ACCEPT' }, /from: expected a rule without target/],
@@ -78,18 +95,45 @@ t.test('wrong arguments are refused before anything else', async (t) => {
     [{ from: 'FORWARD --dport 80' }, /dport/],
     [{ from: 'FORWARD -s 10.0.0.1', family: 'ipv6' }, /10\.0\.0\.1/],
     [{ to: undefined }, /to: expected the name of the mirror port/],
-    [{ to: [] }, /to: expected one port/],
-    [{ to: ['eth5', 'eth6'] }, /to: expected one port/],
-    [{ to: 'a name with blanks' }, /to: expected/],
+    [{ to: [] }, /to: expected at least one port/],
+    [{ to: 'a name with blanks' }, /devices\[0\]: expected a name of 1 to 15 bytes/],
+    [{ to: ['eth5', 'eth5'] }, /expected different devices/],
+    [{ to: [{ device: 'eth5', vlan: { id: 5000 } }] }, /vlan\.id: expected an integer from 0 to 4094/],
+    [{ to: [{ device: 'eth5', ttl: 1 }] }, /devices\[0\]: expected only device, vlan, destination/],
+    [{ to: ['eth5', 7] }, /to: expected the name of the mirror port/],
     [{ name: '' }, /name: expected a name of 1 to 63/],
     [{ name: '../../etc/passwd' }, /name: expected a name/],
     [{ name: 'x'.repeat(64) }, /name: expected a name/],
-    [{ via: 'devices' }, /via: expected 'reroute'/],
+    [{ name: 'x'.repeat(25) }, /name: expected at most 24 characters, since its clone target is mirror\.NAME/],
+    [{ via: 'tunnel' }, /via: expected 'devices' or 'reroute'/],
     [{ family: 'inet' }, /family: expected 'ipv4', 'ipv6' or 'both'/],
     [{ persistent: 1 }, /persistent: expected true or false/],
-    [{ mark: 0 }, /mark: expected a whole number from 1/],
-    [{ mark: '7' }, /mark: expected a number/],
-    [{ table: 2 ** 32 }, /table: expected a whole number/],
+    [{ mark: 5 }, /mark: expected via: 'reroute' with it, since copies via 'devices' have no mark/],
+    [{ table: 5 }, /table: expected via: 'reroute'/],
+    [{ snaplen: 59 }, /snaplen: expected/],
+    [{ random: true }, /sample: expected 2 or more/],
+    [{ burst: 5 }, /burst: expected a rate/],
+    // Via reroute.
+    [{ via: 'reroute', from: { chain: 'PREROUTING' } }, /from\.chain: expected INPUT, FORWARD, OUTPUT or POSTROUTING/],
+    [{ via: 'reroute', from: 'PREROUTING -p tcp' }, /from\.chain: expected INPUT/],
+    [{ via: 'reroute', from: { at: 'forward' } }, /from\.at: expected via: 'devices' with a hook point/],
+    [{ via: 'reroute', to: ['eth5', 'eth6'] }, /to: expected one port/],
+    [{ via: 'reroute', to: [] }, /to: expected one port/],
+    [{ via: 'reroute', to: { device: 'eth5' } }, /to: expected the name/],
+    [{ via: 'reroute', to: 'a name with blanks' }, /to: expected/],
+    [{ via: 'reroute', snaplen: 100 }, /snaplen: expected via: 'devices' with it/],
+    [{ via: 'reroute', mark: 0 }, /mark: expected a whole number from 1/],
+    [{ via: 'reroute', mark: '7' }, /mark: expected a number/],
+    [{ via: 'reroute', table: 2 ** 32 }, /table: expected a whole number/],
+    // Hook points.
+    [{ from: { at: 'nowhere' } }, /at: expected prerouting, local-in/],
+    [{ from: { at: 'ingress' } }, /in: expected the name of a device/],
+    [{ from: { at: 'ingress', in: 'eth0', out: 'eth1' } }, /out: expected nothing at ingress/],
+    [{ from: { at: 'ingress', in: 'eth0' }, family: 'ipv4' }, /family: expected none at ingress/],
+    [{ from: { at: 'forward', family: 'ipv6' }, family: 'ipv4' }, /from\.family: expected ipv4, as family says/],
+    [{ from: { at: 'forward', verdict: 'drop' } }, /from: expected only at, family/],
+    [{ from: { at: 'forward', chain: 'FORWARD' } }, /from: expected only at, family/],
+    [{ from: { at: 'forward', match: { colour: 'red' } } }, /match: expected one of/],
     [{ journal: '' }, /journal: expected the path/],
     [{ lock: 7 }, /lock: expected/],
     [{ other: 1 }, /options: expected only name, from/],
@@ -105,13 +149,13 @@ t.test('wrong arguments are refused before anything else', async (t) => {
   t.same(readdirSync(journal), [])
 })
 
-t.test('without the module', { skip: loaded && 'the module is loaded' }, async (t) => {
+for (const via of ['devices', 'reroute'] as const) t.test(`without the module, via ${via}`, { skip: loaded && 'the module is loaded' }, async (t) => {
   const netns = namespace(t)
   const journal = journalDirectory(t)
   const [obstacle] = KernelModule.status().loadObstacles
   const code = obstacle?.code ?? 'NFKIT_MODULE_NOT_LOADED'
-  await t.rejects(Mirror.create({ from: { chain: 'FORWARD' }, to: 'eth5', netns, journal }), { name: 'NfkitError', code, message: /^mirroring: /, hint: /./ })
-  t.match(await nfkit(netns, ['mirror', 'add', '--from', 'FORWARD -p tcp', '--to', 'eth5']), { status: 1, stderr: new RegExp(`nfkit: mirroring: .*${code}`) })
+  await t.rejects(Mirror.create({ via, from: { chain: 'FORWARD' }, to: 'eth5', netns, journal }), { name: 'NfkitError', code, message: /^mirroring: /, hint: /./ })
+  t.match(await nfkit(netns, ['mirror', 'add', '--via', via, '--from', 'FORWARD -p tcp', '--to', 'eth5']), { status: 1, stderr: new RegExp(`nfkit: mirroring: .*${code}`) })
   t.equal(Link.get('eth5', { netns }).arp, true)
   t.same(readdirSync(journal), [], 'nothing is written')
   t.same(Mirror.list({ netns, journal }), [])
@@ -123,7 +167,7 @@ t.test('plans', async (t) => {
   const ns = namespace(t)
   const port = Link.get('eth5', { netns: ns })
   const around: Surroundings = { port, policyRules: Rule.list({ netns: ns }), tables: new Set(), marks: new Set(), others: [] }
-  const source = planSource('FORWARD -p tcp --dport 80', 'web', undefined)
+  const source = planSource('FORWARD -p tcp --dport 80', 'web', undefined, 'reroute')
   t.same([...source.rules.keys()], ['ipv4', 'ipv6'])
   const one = planReroute({ source, families: ['ipv4', 'ipv6'] }, around)
   t.equal(one.mark, FIRST_NUMBER)
@@ -146,21 +190,38 @@ t.test('plans', async (t) => {
 
 t.test('sources', async (t) => {
   const of = (from: unknown, ...families: ('ipv4' | 'ipv6')[]) => {
-    const { table, chain, rules } = planSource(from, 'n', families.length === 0 ? undefined : families)
-    return [table, chain, ...[...rules].map(([family, text]) => `${family}: ${text(1).join(' | ')}`)]
+    const { table, chain, rules } = planSource(from, 'n', families.length === 0 ? undefined : families, 'devices')
+    return [table, chain, ...[...rules].map(([family, text]) => `${family}: ${text({ mark: 1 }).join(' | ')}`)]
   }
   const tail = '-m comment --comment "nfkit:n" -j CLONE --mark 0x1'
   t.same(of('FORWARD'), ['filter', 'FORWARD', `ipv4: ${tail}`, `ipv6: ${tail}`])
   t.same(of('-A POSTROUTING -o eth0'), ['mangle', 'POSTROUTING', `ipv4: -o eth0 ${tail}`, `ipv6: -o eth0 ${tail}`])
+  t.same(of('PREROUTING'), ['mangle', 'PREROUTING', `ipv4: ${tail}`, `ipv6: ${tail}`])
   t.same(of('-t raw -A OUTPUT'), ['raw', 'OUTPUT', `ipv4: ${tail}`, `ipv6: ${tail}`])
   t.same(of('INPUT -s 10.0.0.1,10.0.0.2'), ['filter', 'INPUT', `ipv4: -s 10.0.0.1/32 ${tail} | -s 10.0.0.2/32 ${tail}`])
   t.same(of({ chain: 'mine', source: 'fd00::1' }), ['filter', 'mine', `ipv6: -s fd00::1/128 ${tail}`])
   t.same(of({ chain: 'mine', matches: [{ name: 'comment', comment: 'a b' }] }, 'ipv4'), ['filter', 'mine', `ipv4: -m comment --comment "a b" ${tail}`])
 })
 
+t.test('plans via devices', async (t) => {
+  const source = planSource('PREROUTING -p udp', 'web', undefined, 'devices')
+  const clone = { devices: ['eth5', { device: 'eth6', vlan: { id: 900 } }], snaplen: 128 }
+  const rule = '-p udp -m comment --comment "nfkit:web" -j CLONE --target mirror.web'
+  t.same(planDevices(source, ['ipv4', 'ipv6'], 'mirror.web', clone), [
+    { kind: 'target', target: 'mirror.web', config: clone },
+    { kind: 'clone-rule', family: 'ipv4', table: 'mangle', chain: 'PREROUTING', target: 'mirror.web', rules: [rule] },
+    { kind: 'clone-rule', family: 'ipv6', table: 'mangle', chain: 'PREROUTING', target: 'mirror.web', rules: [rule] },
+  ])
+  const hook = planHook({ at: 'ingress', in: 'eth0', match: { bytes: { at: 'frame', offset: 0, value: Uint8Array.of(1, 0xab) } } }, undefined, 'mirror.web')
+  t.same(hook, { source: { at: 'ingress', in: 'eth0', match: { bytes: { at: 'frame', offset: 0, value: '01ab' } } }, families: [] }, 'as a journal can hold it')
+  t.same(planDevices(hook, hook.families, 'mirror.web', clone).slice(1), [{ kind: 'hook', hook: 'mirror.web', target: 'mirror.web', source: hook.source }])
+  t.same(planHook({ at: 'forward' }, undefined, 'x').families, ['ipv4', 'ipv6'])
+  t.match(planHook({ at: 'forward', match: PacketMatch.create({ length: 100 }) }, ['ipv6'], 'x'), { source: { family: 'ipv6', match: { length: 100 } }, families: ['ipv6'] })
+})
+
 t.test('a journal reads as it was written', async (t) => {
   const ns = namespace(t)
-  const source = planSource({ chain: 'INPUT' }, 'one', undefined)
+  const source = planSource({ chain: 'INPUT' }, 'one', undefined, 'reroute')
   const { steps } = planReroute({ source, families: ['ipv4', 'ipv6'] },
     { port: Link.get('eth5', { netns: ns }), policyRules: Rule.list({ netns: ns }), tables: new Set(), marks: new Set(), others: [] })
   const whole = record(ns, { steps, persistent: true })
@@ -168,6 +229,7 @@ t.test('a journal reads as it was written', async (t) => {
   t.same(decodeRecord(bytes), JSON.parse(JSON.stringify(whole)))
   // Cut anywhere, it is none.
   for (let length = 0; length < bytes.length - 2; length += 7) t.throws(() => decodeRecord(bytes.subarray(0, length)), { code: 'NFKIT_BAD_JOURNAL' })
+  for (const devices of devicesRecords(ns)) t.same(decodeRecord(new TextEncoder().encode(encodeRecord(devices))), devices)
 })
 
 t.test('journals of any content are an error of their own, or read as what they say', async (t) => {
@@ -189,6 +251,16 @@ t.test('journals of any content are an error of their own, or read as what they 
     const steps = (good['steps'] as object[]).map((step, i) => (i === at ? { ...step, [key]: value } : step))
     read(new TextEncoder().encode(JSON.stringify({ ...good, steps })))
   }), { numRuns: 500 })
+  for (const devices of devicesRecords(ns).map((one) => JSON.parse(encodeRecord(one)) as { steps: Record<string, object>[]; from: object })) {
+    const key = fc.constantFrom(...Object.keys(devices), ...Object.keys(devices.from), ...devices.steps.flatMap((step) => Object.keys(step)), 'devices', 'sample', 'match')
+    fc.assert(fc.property(fc.nat(5), key, fc.jsonValue(), (where, key, value) => {
+      const put = (object: object) => ({ ...object, [key]: value })
+      const steps = devices.steps.map((step, i) => (where === i + 2 ? put(step) : where === i + 4 ? { ...step, config: put(step['config'] ?? {}), source: put(step['source'] ?? {}) } : step))
+      read(new TextEncoder().encode(JSON.stringify({ ...(where === 0 ? put(devices) : devices), ...(where === 1 ? { from: put(devices.from) } : {}), steps })))
+    }), { numRuns: 500 })
+    t.throws(() => decodeRecord(new TextEncoder().encode(JSON.stringify({ ...devices, from: { at: 'nowhere' } }))), { code: 'NFKIT_BAD_JOURNAL', message: /a hook: at: expected/ })
+    t.throws(() => decodeRecord(new TextEncoder().encode(JSON.stringify({ ...devices, steps: [{ kind: 'target', target: 'x', config: { devices: [] } }] }))), { code: 'NFKIT_BAD_JOURNAL', message: /a clone target: / })
+  }
   for (const [change, message] of [
     [{ version: 2 }, /version 2, and this nfkit knows version 1/], [{ name: '../x' }, /name is no name/], [{ steps: [{ kind: '__proto__' }] }, /there is no step/],
     [{ steps: [{ kind: 'arp', link: -1, port: 'eth5' }] }, /steps\[0\]\.link is not a whole number/], [{ mark: '1' }, /mark is not a whole number/],
@@ -341,10 +413,18 @@ t.test('the command line', async (t) => {
   t.match(await nfkit(netns, ['mirror', 'show', 'one']), { status: 1, stderr: /NFKIT_NO_SUCH_MIRROR/ })
   t.match(await nfkit(netns, ['mirror', 'remove', 'one']), { status: 1, stderr: /NFKIT_NO_SUCH_MIRROR/ })
   t.match(await nfkit(netns, ['mirror', 'remove']), { status: 2, stderr: /either NAME or --abandoned/ })
-  t.match(await nfkit(netns, ['mirror', 'add', '--to', 'eth5']), { status: 2, stderr: /--from is missing/ })
-  t.match(await nfkit(netns, ['mirror', 'add', '--from', 'PREROUTING', '--to', 'eth5']), { status: 2, stderr: /expected INPUT, FORWARD, OUTPUT or POSTROUTING/ })
+  t.match(await nfkit(netns, ['mirror', 'add', '--to', 'eth5']), { status: 2, stderr: /--from or --at is missing/ })
+  t.match(await nfkit(netns, ['mirror', 'add', '--via', 'reroute', '--from', 'PREROUTING', '--to', 'eth5']), { status: 2, stderr: /expected INPUT, FORWARD, OUTPUT or POSTROUTING/ })
+  for (const [args, message] of [
+    [['--at', 'ingress', '--to', 'eth5'], /in: expected the name of a device/], [['--at', 'nowhere', '--to', 'eth5'], /--at: expected prerouting, /],
+    [['--at', 'forward', '--from', 'FORWARD', '--to', 'eth5'], /either a rule or a hook point/], [['--from', 'FORWARD', '--in', 'eth0', '--to', 'eth5'], /--in: only with --at/],
+    [['--at', 'forward', '--match', '{', '--to', 'eth5'], /--match: expected JSON/], [['--from', 'FORWARD', '--vlan', '900'], /--vlan: also say --to/],
+    [['--from', 'FORWARD', '--to', 'eth5', '--mark', '5'], /mark: expected via: 'reroute'/], [['--from', 'FORWARD', '--to', 'eth5', '--snaplen', 'x'], /--snaplen: expected a whole number/],
+  ] as const) t.match(await nfkit(netns, ['mirror', 'add', ...args]), { status: 2, stderr: message }, args.join(' '))
+  t.match(await nfkit(netns, ['mirror', 'watch', 'one']), { status: 1, stderr: /NFKIT_NO_SUCH_MIRROR/ })
+  t.match(await nfkit(netns, ['mirror', 'watch', '--interval', '0.01']), { status: 2, stderr: /--interval: expected 0\.1 or more/ })
   writeJournal(process.env['NFKIT_MIRROR_DIR'], netns, 'one', encodeRecord(record(netns)))
-  t.match((await nfkit(netns, ['mirror', 'list'])).stdout, /^NAME +STATE +FROM +TO +MARK +TABLE .*\none +up +INPUT -p tcp +eth5 +0xc10e001 .*nobody$/m)
+  t.match((await nfkit(netns, ['mirror', 'list'])).stdout, /^NAME +STATE +FROM +TO +VIA .*\none +up +INPUT -p tcp +eth5 +reroute 0xc10e001 .*nobody$/m)
   t.match((await nfkit(netns, ['mirror', 'show', 'one'])).stdout, /^one\n {2}state +up\n {2}from +INPUT -p tcp\n/)
   t.match(await nfkit(netns, ['mirror', 'remove', '--abandoned', '--json']), { status: 0, stdout: '[{"name":"one","steps":[]}]\n' })
   t.match(await nfkit(netns, ['mirror', 'list']), { stdout: '' })

@@ -2,7 +2,8 @@
 // Makes or removes a mirror and is killed at a step: node mirror-child.js '{ options, at, when }'.
 
 // Not all of the library: a process takes seconds to start in a guest.
-import { Mirror, type MirrorOptions } from '../../lib/mirror/mirror.js'
+import { Mirror } from '../../lib/mirror/mirror.js'
+import type { MirrorOptions } from '../../lib/mirror/options.js'
 import { disturbSteps } from './mirror-steps.js'
 
 /** What the child is told. */

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { CloneTarget, Hook } from '../../lib/index.js'
 import type { Host } from '../../lib/lab/index.js'
 import type { ChildPlan } from './mirror-child.js'
 import { mirrorLab } from './module.js'
@@ -55,3 +56,22 @@ export function mirrorChild(plan: ChildPlan): { status: number | null; signal: N
   if (error !== undefined) throw error
   return { status, signal, steps: Number(stdout), stderr }
 }
+
+/** {@link everything}, and what the kernel module has there. */
+export function everythingOf(box: Host): string {
+  const { netns } = box
+  // The second is another way to ask: a target that is not named by a rule and not defined has no line.
+  const objects = { targets: CloneTarget.list(netns), hooks: Hook.list(netns), counted: netns.readProc('nfkit').match(/^target:\S+/gm) }
+  return `${everything(box)}${JSON.stringify(objects)}`
+}
+
+/** A {@link preparedLab} with a second monitor at eth3. */
+export async function twoMonitors(t: Test) {
+  const net = await preparedLab(t)
+  const { lab, box } = net
+  const second = lab.host('second', { ipv6: false })
+  lab.wire({ host: box, name: 'eth3' }, { host: second })
+  return { ...net, second, before: everythingOf(box) }
+}
+
+export type TwoMonitors = Awaited<ReturnType<typeof twoMonitors>>

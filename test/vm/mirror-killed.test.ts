@@ -22,7 +22,7 @@ t.test('killed at every step, then removed: all as before', { skip: noModule }, 
     for (const [family, when] of [['ipv4', 'before'], ['ipv6', 'after']] as const) {
       const whole = at === STEPS
       if (whole && family === 'ipv6') continue
-      const { status, signal, steps, stderr } = mirrorChild({ options: { ...place, netns: box.netns.path, name: 'killed', from: FROM, family, to: 'eth2' }, at, when })
+      const { status, signal, steps, stderr } = mirrorChild({ options: { ...place, via: 'reroute', netns: box.netns.path, name: 'killed', from: FROM, family, to: 'eth2' }, at, when })
       t.match({ status, signal, steps }, whole ? { status: 0, steps: STEPS } : { signal: 'SIGKILL' }, `${when} step ${at} ${stderr}`)
       const begun = Math.min(at + 1, STEPS)
       const left = Mirror.list(place)
@@ -39,7 +39,7 @@ t.test('killed at every step, then removed: all as before', { skip: noModule }, 
 
 t.test('killed within the removal, then removed once more', { skip: noModule }, async (t) => {
   const { box, place, before } = await preparedLab(t)
-  const options = { ...place, netns: box.netns.path, name: 'killed', from: FROM, family: 'ipv6' as const, to: 'eth2', persistent: true }
+  const options = { ...place, via: 'reroute' as const, netns: box.netns.path, name: 'killed', from: FROM, family: 'ipv6' as const, to: 'eth2', persistent: true }
   for (const [at, when] of [[0, 'before'], [0, 'after'], [STEPS - 1, 'after']] as const) {
     const mirror = await Mirror.create({ ...options, ...place })
     await mirror.close()
@@ -57,7 +57,7 @@ t.test('a failure at any step: nothing is left', { skip: noModule }, async (t) =
   for (let at = 0; at < 2 * STEPS - 1; at++) {
     const steps = disturbSteps('apply', at, 'after', () => { throw new Error('on purpose') })
     try {
-      await t.rejects(Mirror.create({ ...place, from: FROM, to: 'eth2' }), { message: 'on purpose' })
+      await t.rejects(Mirror.create({ ...place, via: 'reroute', from: FROM, to: 'eth2' }), { message: 'on purpose' })
     } finally {
       steps.restore()
     }
@@ -68,14 +68,14 @@ t.test('a failure at any step: nothing is left', { skip: noModule }, async (t) =
   // And one of the kernel's own: CLONE is refused in what PREROUTING leads to.
   run(box.netns, 'sh', '-ec', 'iptables-legacy -t mangle -N early; iptables-legacy -t mangle -A PREROUTING -j early')
   const furnished = everything(box)
-  await t.rejects(Mirror.create({ ...place, from: { chain: 'early', table: 'mangle' }, family: 'ipv4', to: 'eth2' }), { code: 'EINVAL' })
+  await t.rejects(Mirror.create({ ...place, via: 'reroute', from: { chain: 'early', table: 'mangle' }, family: 'ipv4', to: 'eth2' }), { code: 'EINVAL' })
   t.equal(everything(box), furnished)
   t.same(Mirror.list(place), [])
 })
 
 t.test('a step that cannot be undone stays in the journal, the others do not', { skip: noModule }, async (t) => {
   const { box, place, before } = await preparedLab(t)
-  const mirror = await Mirror.create({ ...place, name: 'stuck', from: FROM, to: 'eth2' })
+  const mirror = await Mirror.create({ ...place, via: 'reroute', name: 'stuck', from: FROM, to: 'eth2' })
   const steps = disturbSteps('undo', 4, 'before', () => { throw new Error('on purpose') })
   try {
     await t.rejects(mirror.close(), { code: 'NFKIT_PARTIAL', message: /stuck: not undone: ipv6 default route .*on purpose/, hint: /Mirror\.remove\('stuck'\)/ })
@@ -90,7 +90,7 @@ t.test('a step that cannot be undone stays in the journal, the others do not', {
 t.test('ended in the middle of moving the rule for table local', { skip: noModule }, async (t) => {
   const { box, place, before } = await preparedLab(t)
   const { netns } = box
-  const options = { ...place, netns: netns.path, name: 'killed', from: FROM, family: 'ipv4' as const, to: 'eth2' }
+  const options = { ...place, via: 'reroute' as const, netns: netns.path, name: 'killed', from: FROM, family: 'ipv4' as const, to: 'eth2' }
   // Steps: arp, blackhole, route, rule, behind.
   t.equal(mirrorChild({ options, at: 4, when: 'before' }).signal, 'SIGKILL')
   Rule.add({ family: 'ipv4', priority: 0, table: 'local', protocol: 'kernel' }, { netns, duplicate: true })

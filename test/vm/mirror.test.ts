@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Mirror: copies at the monitor, and everything as before when it is gone.
+// Mirror via reroute: copies at the monitor, and everything as before when it is gone.
 
 import { readdirSync } from 'node:fs'
 import { inspect } from 'node:util'
@@ -43,7 +43,7 @@ for (const chain of ['FORWARD', 'INPUT', 'OUTPUT'] as const) {
   t.test(`${chain}: every packet is copied to the monitor, and then all is as before`, { skip: noModule }, async (t) => {
     const net = await preparedLab(t)
     const { box, place, before } = net
-    const mirror = await Mirror.create({ ...place, name: 'one', from: { chain, protocol: 'udp' }, to: 'eth2' })
+    const mirror = await Mirror.create({ ...place, via: 'reroute', name: 'one', from: { chain, protocol: 'udp' }, to: 'eth2' })
     t.match(mirror.info(), { name: 'one', state: 'up', families: ['ipv4', 'ipv6'], from: { table: 'filter', chain, rules: ['-p udp'] }, to: ['eth2'], persistent: false, abandoned: false, pid: process.pid })
     t.match(run(box.netns, 'iptables-legacy-save', '-t', 'filter'), new RegExp(`:OUTPUT .*\\n(-A (?!${chain}).*\\n)*-A ${chain} -p udp -m comment --comment "?nfkit:one"? -j CLONE --mark 0x`), 'in front of the chain')
     for (const family of ['ipv4', 'ipv6'] as const) {
@@ -66,8 +66,8 @@ t.test('two mirrors side by side, in either order of going', { skip: noModule },
   const { box, place, before } = net
   for (const order of [[0, 1], [1, 0]]) {
     const mirrors = [
-      await Mirror.create({ ...place, from: 'INPUT -p udp', to: 'eth2' }),
-      await Mirror.create({ ...place, from: { chain: 'FORWARD', protocol: 'udp' }, to: ['eth2'] }),
+      await Mirror.create({ ...place, via: 'reroute', from: 'INPUT -p udp', to: 'eth2' }),
+      await Mirror.create({ ...place, via: 'reroute', from: { chain: 'FORWARD', protocol: 'udp' }, to: ['eth2'] }),
     ]
     t.same(mirrors.map(({ name }) => name), ['mirror1', 'mirror2'])
     t.equal(new Set(mirrors.map(({ mark }) => mark)).size, 2)
@@ -91,7 +91,7 @@ t.test('two mirrors side by side, in either order of going', { skip: noModule },
 
 t.test('four made at the same moment', { skip: noModule }, async (t) => {
   const { box, place, before } = await preparedLab(t)
-  const mirrors = await Promise.all(Array.from({ length: 4 }, () => Mirror.create({ ...place, from: FROM, to: 'eth2' })))
+  const mirrors = await Promise.all(Array.from({ length: 4 }, () => Mirror.create({ ...place, via: 'reroute', from: FROM, to: 'eth2' })))
   t.same(mirrors.map(({ name }) => name).sort(), ['mirror1', 'mirror2', 'mirror3', 'mirror4'])
   t.equal(new Set(mirrors.map(({ mark }) => mark)).size, 4)
   await Promise.all(mirrors.map((mirror) => mirror.close()))
@@ -105,10 +105,10 @@ t.test('persistent, open, the command line', { skip: noModule }, async (t) => {
   process.env['NFKIT_MIRROR_DIR'] = place.journal
   t.teardown(() => { delete process.env['NFKIT_MIRROR_DIR'] })
   {
-    await using mirror = await Mirror.create({ ...place, name: 'kept', from: FROM, to: 'eth2', persistent: true })
+    await using mirror = await Mirror.create({ ...place, via: 'reroute', name: 'kept', from: FROM, to: 'eth2', persistent: true })
     t.equal(mirror.info().persistent, true)
   }
-  await t.rejects(Mirror.create({ ...place, name: 'kept', from: FROM, to: 'eth2' }), { code: 'NFKIT_MIRROR_EXISTS' })
+  await t.rejects(Mirror.create({ ...place, via: 'reroute', name: 'kept', from: FROM, to: 'eth2' }), { code: 'NFKIT_MIRROR_EXISTS' })
   const { originals, copies } = await traffic(net, 'INPUT', 'ipv6')
   t.same(copies, originals, 'it goes on')
   const again = Mirror.open('kept', place)
@@ -116,12 +116,12 @@ t.test('persistent, open, the command line', { skip: noModule }, async (t) => {
   await again.close()
   t.not(everything(box), before, 'closing leaves it')
   t.match(await nfkitJson(box.netns, 'mirror', 'list'), [{ name: 'kept', state: 'up', to: ['eth2'], counters: { sent: N } }])
-  const added = await nfkitJson(box.netns, 'mirror', 'add', '--from', 'FORWARD -p tcp --dport 80', '--to', 'eth2', '--name', 'web', '--ipv4', '--persistent')
+  const added = await nfkitJson(box.netns, 'mirror', 'add', '--via', 'reroute', '--from', 'FORWARD -p tcp --dport 80', '--to', 'eth2', '--name', 'web', '--ipv4', '--persistent')
   t.match(added, { name: 'web', state: 'up', families: ['ipv4'], from: { chain: 'FORWARD', rules: ['-p tcp -m tcp --dport 80'] }, persistent: true })
   const list = await nfkit(box.netns, ['mirror', 'list'], env)
   t.match(list.stdout, /^kept +up +INPUT -p udp +eth2 .*\nweb +up +FORWARD -p tcp -m tcp --dport 80 +eth2 /m)
   t.match((await nfkit(box.netns, ['mirror', 'show', 'web'])).stdout, /policy|rule/)
-  t.match(await nfkit(box.netns, ['mirror', 'add', '--from', 'FORWARD', '--to', 'eth2', '--name', 'web']), { status: 1, stderr: /NFKIT_MIRROR_EXISTS/ })
+  t.match(await nfkit(box.netns, ['mirror', 'add', '--via', 'reroute', '--from', 'FORWARD', '--to', 'eth2', '--name', 'web']), { status: 1, stderr: /NFKIT_MIRROR_EXISTS/ })
   t.equal((await nfkit(box.netns, ['mirror', 'remove', 'web'])).status, 0)
   t.equal((await nfkit(box.netns, ['mirror', 'remove', 'kept'])).status, 0)
   t.match(await nfkit(box.netns, ['mirror', 'remove', 'kept']), { status: 1, stderr: /NFKIT_NO_SUCH_MIRROR/ })
@@ -130,7 +130,7 @@ t.test('persistent, open, the command line', { skip: noModule }, async (t) => {
 
 t.test('what others did since is left alone', { skip: noModule }, async (t) => {
   const { box, place, before } = await preparedLab(t)
-  const mirror = await Mirror.create({ ...place, from: FROM, to: 'eth2' })
+  const mirror = await Mirror.create({ ...place, via: 'reroute', from: FROM, to: 'eth2' })
   run(box.netns, 'sh', '-ec', 'iptables-legacy -F INPUT; ip link set eth2 arp on; ip -6 rule add pref 50 table 77')
   t.throws(() => Mirror.open(mirror.name, place) && run(box.netns, 'ip6tables-legacy', '-F', 'INPUT') === '' && mirror.stats(), { code: 'NFKIT_MIRROR_RULE_GONE' })
   t.match(await mirror.remove(), [{ step: /ipv6 rule in filter INPUT/, result: 'gone' }, { step: /ipv4 rule in filter INPUT/, result: 'gone' }])
@@ -150,7 +150,7 @@ t.test('a port that is set down: copies leave nowhere, and by the port again onc
   // Without the routes that the kernel makes once more, in an order of its own, when the port is set up.
   const look = () => everything(box).replace(/^\S+ (fe80|ff00):.* dev eth2 .*\n/gm, '')
   const before = look()
-  const mirror = await Mirror.create({ ...place, from: { chain: 'FORWARD', protocol: 'udp' }, to: 'eth2' })
+  const mirror = await Mirror.create({ ...place, via: 'reroute', from: { chain: 'FORWARD', protocol: 'udp' }, to: 'eth2' })
   let strayed: string[] = []
   const both = async (copies: number) => {
     const results: Awaited<ReturnType<typeof traffic>>[] = []
@@ -210,7 +210,7 @@ t.test('the wire of the sender has the same messages and resets with a mirror as
   const without = await heard()
   t.equal(without.filter((word) => word.includes('ICMP')).length, 4 * 10, 'a port unreachable for each datagram')
   t.equal(without.filter((word) => word.includes('RST')).length, 4, 'a reset for each connection to a closed port')
-  const mirrors = [await Mirror.create({ ...place, from: { chain: 'FORWARD' }, to: 'eth2' }), await Mirror.create({ ...place, from: { chain: 'INPUT' }, to: 'eth2' })]
+  const mirrors = [await Mirror.create({ ...place, via: 'reroute', from: { chain: 'FORWARD' }, to: 'eth2' }), await Mirror.create({ ...place, via: 'reroute', from: { chain: 'INPUT' }, to: 'eth2' })]
   const trials: [name: string, prepare: string, counts: (lost: CloneCounters['lost']) => boolean][] = [
     ['copies arrive', ':', (lost) => Object.keys(lost).length === 0],
     ['the MTU of the port is too small', 'ip link set eth2 mtu 1300', ({ tooBig = 0 }) => tooBig > 0],
@@ -230,7 +230,7 @@ t.test('the wire of the sender has the same messages and resets with a mirror as
 
 t.test('a port that goes while it is mirrored to', { skip: noModule }, async (t) => {
   const { box, place } = await preparedLab(t)
-  const mirror = await Mirror.create({ ...place, from: FROM, to: 'eth2' })
+  const mirror = await Mirror.create({ ...place, via: 'reroute', from: FROM, to: 'eth2' })
   run(box.netns, 'sh', '-ec', 'ip link del eth2')
   const undone = await mirror.remove()
   t.equal(undone.filter(({ result }) => result === 'gone').length, 3 + 2, 'ARP, both routes; the moved rules need nothing')
@@ -239,12 +239,12 @@ t.test('a port that goes while it is mirrored to', { skip: noModule }, async (t)
 
 t.test('a port that is down, a chain or port that is not there', { skip: noModule }, async (t) => {
   const { box, place, before } = await preparedLab(t)
-  await t.rejects(Mirror.create({ ...place, from: FROM, to: 'eth9' }), { code: 'ENODEV' })
-  await t.rejects(Mirror.create({ ...place, from: FROM, to: 'lo' }), { code: 'NFKIT_MIRROR_PORT' })
-  await t.rejects(Mirror.create({ ...place, from: { chain: 'nowhere' }, to: 'eth2' }), { code: 'NFKIT_NO_SUCH_CHAIN' })
-  await t.rejects(Mirror.create({ ...place, from: FROM, to: 'eth2', table: 1234 }), { name: 'RangeError' })
-  await t.rejects(Mirror.create({ ...place, from: FROM, to: 'eth2', mark: 7 }), { name: 'RangeError' })
+  await t.rejects(Mirror.create({ ...place, via: 'reroute', from: FROM, to: 'eth9' }), { code: 'ENODEV' })
+  await t.rejects(Mirror.create({ ...place, via: 'reroute', from: FROM, to: 'lo' }), { code: 'NFKIT_MIRROR_PORT' })
+  await t.rejects(Mirror.create({ ...place, via: 'reroute', from: { chain: 'nowhere' }, to: 'eth2' }), { code: 'NFKIT_NO_SUCH_CHAIN' })
+  await t.rejects(Mirror.create({ ...place, via: 'reroute', from: FROM, to: 'eth2', table: 1234 }), { name: 'RangeError' })
+  await t.rejects(Mirror.create({ ...place, via: 'reroute', from: FROM, to: 'eth2', mark: 7 }), { name: 'RangeError' })
   t.equal(everything(box), before)
   run(box.netns, 'ip', 'link', 'set', 'eth2', 'down')
-  await t.rejects(Mirror.create({ ...place, from: FROM, to: 'eth2' }), { code: 'ENETDOWN' })
+  await t.rejects(Mirror.create({ ...place, via: 'reroute', from: FROM, to: 'eth2' }), { code: 'ENETDOWN' })
 })

@@ -7,19 +7,21 @@ import type { IpFamily } from '../../wire/ip.js'
 import { commentOf } from '../name.js'
 import type { StepContext, StepKind } from '../step.js'
 
-export interface CloneRuleStep {
+export type CloneRuleStep = {
   family: IpFamily
   table: string
   chain: string
-  mark: number
   /** As they follow `-A CHAIN`, comment and target included. */
   rules: string[]
-}
+} & CloneBy
+
+/** What the rules say behind `-j CLONE`: the mark of the copies, or the name of a clone target. */
+export type CloneBy = { mark: number } | { target: string }
 
 export const cloneRule: StepKind<CloneRuleStep> = {
   read: (fields) => ({
-    family: fields.oneOf('family', ['ipv4', 'ipv6']), table: fields.text('table'), chain: fields.text('chain'), mark: fields.number('mark'),
-    rules: fields.texts('rules'),
+    family: fields.oneOf('family', ['ipv4', 'ipv6']), table: fields.text('table'), chain: fields.text('chain'), rules: fields.texts('rules'),
+    ...(fields.has('mark') ? { mark: fields.number('mark') } : { target: fields.text('target') }),
   }),
 
   async apply({ family, table, chain, rules }, context) {
@@ -30,12 +32,12 @@ export const cloneRule: StepKind<CloneRuleStep> = {
   },
 
   /** Wherever they are by now: somebody may have moved them, or renamed their chain. */
-  async undo({ family, table, mark }, context) {
+  async undo({ family, table, ...by }, context) {
     using nf = open(family, context)
     // A table that is not there is not made by asking for it.
     const { chains } = nf.table(table)
     const isOwn = ({ matches = [], target }: ReturnType<ChainDraft['rule']>) =>
-      target !== undefined && 'mark' in target && target.name === 'CLONE' && target.mark === mark &&
+      target !== undefined && 'name' in target && target.name === 'CLONE' && isBy(target, by) &&
       matches.some((match) => match.name === 'comment' && 'comment' in match && match.comment === commentOf(context.record.name))
     if (!chains.some(({ rules }) => rules.some(isOwn))) return 'gone'
     return await nf.update(table, (draft) => {
@@ -53,6 +55,11 @@ export const cloneRule: StepKind<CloneRuleStep> = {
   },
 
   describe: ({ family, table, chain, rules }) => `${family} ${rules.length === 1 ? 'rule' : `${rules.length} rules`} in ${table} ${chain}`,
+}
+
+/** Whether the value of a target CLONE says that. */
+function isBy(target: object, by: CloneBy): boolean {
+  return 'mark' in by ? 'mark' in target && target.mark === by.mark : 'target' in target && target.target === by.target
 }
 
 function open(family: IpFamily, { netns, lock }: StepContext): Netfilter {

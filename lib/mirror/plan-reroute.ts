@@ -57,6 +57,7 @@ export function planReroute({ source, families, mark: askedMark, table: askedTab
     if (typeof rule.table === 'number') tables.add(rule.table)
   }
   for (const other of others) {
+    if (other.via !== 'reroute') continue
     marks.add(other.mark)
     tables.add(other.table)
   }
@@ -79,7 +80,7 @@ export function planReroute({ source, families, mark: askedMark, table: askedTab
   }
   // Only when copies have a way out; undone first for the same reason.
   for (const family of families) {
-    steps.push({ kind: 'clone-rule', family, table: source.table, chain: source.chain, mark, rules: source.rules.get(family)!(mark) })
+    steps.push({ kind: 'clone-rule', family, table: source.table, chain: source.chain, mark, rules: source.rules.get(family)!({ mark }) })
   }
   return { mark, table, steps }
 }

@@ -418,11 +418,11 @@ t.test('the command line', async (t) => {
   for (const [args, message] of [
     [['--at', 'ingress', '--to', 'eth5'], /in: expected the name of a device/], [['--at', 'nowhere', '--to', 'eth5'], /--at: expected prerouting, /],
     [['--at', 'forward', '--from', 'FORWARD', '--to', 'eth5'], /either a rule or a hook point/], [['--from', 'FORWARD', '--in', 'eth0', '--to', 'eth5'], /--in: only with --at/],
-    [['--at', 'forward', '--match', '{', '--to', 'eth5'], /--match: expected JSON/], [['--from', 'FORWARD', '--vlan', '900'], /--vlan: also say --to/],
+    [['--at', 'forward', '--match', '{', '--to', 'eth5'], /--match: expected JSON/], [['--from', 'FORWARD', '--to', 'eth5/colour=red'], /--to: expected names with commas/],
     [['--from', 'FORWARD', '--to', 'eth5', '--mark', '5'], /mark: expected via: 'reroute'/], [['--from', 'FORWARD', '--to', 'eth5', '--snaplen', 'x'], /--snaplen: expected a whole number/],
   ] as const) t.match(await nfkit(netns, ['mirror', 'add', ...args]), { status: 2, stderr: message }, args.join(' '))
   t.match(await nfkit(netns, ['mirror', 'watch', 'one']), { status: 1, stderr: /NFKIT_NO_SUCH_MIRROR/ })
-  t.match(await nfkit(netns, ['mirror', 'watch', '--interval', '0.01']), { status: 2, stderr: /--interval: expected 0\.1 or more/ })
+  t.match(await nfkit(netns, ['mirror', 'watch', '--interval', '0.01']), { status: 2, stderr: /--interval: expected 0\.1 to 3600/ })
   writeJournal(process.env['NFKIT_MIRROR_DIR'], netns, 'one', encodeRecord(record(netns)))
   t.match((await nfkit(netns, ['mirror', 'list'])).stdout, /^NAME +STATE +FROM +TO +VIA .*\none +up +INPUT -p tcp +eth5 +reroute 0xc10e001 .*nobody$/m)
   t.match((await nfkit(netns, ['mirror', 'show', 'one'])).stdout, /^one\n {2}state +up\n {2}from +INPUT -p tcp\n/)

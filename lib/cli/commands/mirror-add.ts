@@ -13,14 +13,13 @@ import { UsageError } from '../usage.js'
 import { integer, oneOf } from '../values.js'
 import { FAMILY_OPTIONS } from '../with-netfilter.js'
 import { hex } from './mirror-text.js'
+import { devicesOf, DEVICES_SYNTAX } from './target-devices.js'
 
 const POINTS = Object.keys(HOOK_POINTS) as HookPoint[]
 
 /** Which ports, and what leaves by them. */
 const PORT_OPTIONS = {
-  to: { type: 'value', value: 'PORT[,PORT...]', help: 'the mirror ports, up to 8; one via reroute' },
-  vlan: { type: 'value', value: 'ID', help: 'add a VLAN tag to the copies (RSPAN)' },
-  destination: { type: 'value', value: 'MAC', help: 'the destination MAC address of the copies; the original\'s unless told' },
+  to: { type: 'value', value: 'PORTS', help: `up to 8, one via reroute: ${DEVICES_SYNTAX}` },
 } as const
 
 const LIMIT_OPTIONS = {
@@ -41,15 +40,9 @@ function limitsOf(options: OptionValues<typeof LIMIT_OPTIONS>): MirrorLimits {
   }
 }
 
-function portsOf({ to, vlan, destination }: OptionValues<typeof PORT_OPTIONS>): (string | CloneOutput)[] | undefined {
-  if (to === undefined) {
-    if (vlan !== undefined || destination !== undefined) throw new UsageError(`${vlan === undefined ? '--destination' : '--vlan'}: also say --to, which it is of`)
-    return undefined
-  }
-  const names = to.split(',')
-  if (vlan === undefined && destination === undefined) return names
-  const tag = vlan === undefined ? {} : { vlan: { id: integer('--vlan', vlan) } }
-  return names.map((device) => ({ device, ...tag, ...(destination === undefined ? {} : { destination }) }))
+/** Plain names where there is nothing else, as both ways take them. */
+function portsOf({ to }: OptionValues<typeof PORT_OPTIONS>): (string | CloneOutput)[] | undefined {
+  return to === undefined ? undefined : devicesOf(to, '--to').map((output) => (Object.keys(output).length === 1 ? output.device : output))
 }
 
 const SOURCE_OPTIONS = {
@@ -92,7 +85,7 @@ export const add = action({
     'or via reroute by a mark and policy routing. Without --ipv4 and --ipv6 both, as far as the rule can be written for them.',
     'Needs the kernel module (nfkit module status).',
     'Examples: nfkit mirror add --from "FORWARD -p tcp --dport 80" --to eth5,eth6 --name web',
-    '          nfkit mirror add --at ingress --in eth0 --to eth5 --vlan 900',
+    '          nfkit mirror add --at ingress --in eth0 --to eth5/vlan=900',
   ],
   options: {
     ...SOURCE_OPTIONS, ...PORT_OPTIONS,

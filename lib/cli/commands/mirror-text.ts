@@ -11,6 +11,7 @@ import type { Invocation } from '../action.js'
 import { type Output, toJson } from '../output.js'
 import type { Column } from '../table.js'
 import { printable, words } from '../text.js'
+import { deviceText } from './target-devices.js'
 
 /** A mirror, and what it counted if its rules are there. */
 export type Listed = MirrorInfo & { counters?: MirrorStats }
@@ -51,14 +52,8 @@ export const number = (value: number | undefined): string => (value === undefine
 export const lostOf = (counters: CloneCounters | undefined): number | undefined =>
   (counters === undefined ? undefined : Object.values(counters.lost).reduce((sum, value) => sum + value, 0))
 
-/** What a packet has that leaves by the port. */
-function portOf({ device, index, vlan, destination }: MirrorOutputStats): string {
-  const what = [device]
-  if (vlan !== undefined) what.push(`vlan ${vlan.id}${vlan.priority === undefined || vlan.priority === 0 ? '' : ` priority ${vlan.priority}`}${vlan.protocol === '802.1ad' ? ' 802.1ad' : ''}`)
-  if (destination !== undefined) what.push(`to ${destination}`)
-  if (index === null) what.push('(not there)')
-  return what.join(' ')
-}
+/** A port, and what is done to copies that leave by it. */
+export const portText = (output: MirrorOutputStats): string => `${deviceText(output)}${output.index === null ? ' (not there)' : ''}`
 
 export const COLUMNS: readonly Column<Listed>[] = [
   { header: 'NAME', cell: ({ name }) => name },
@@ -84,7 +79,7 @@ export function print(out: Output, mirror: Listed): void {
   if (counters === undefined) return
   const { outputs, ...whole } = counters
   out.lines(['', 'packets', ...countersOf(whole)])
-  if (via === 'devices') for (const output of outputs) out.lines(['', `by ${printable(portOf(output))}`, ...countersOf(output)])
+  if (via === 'devices') for (const output of outputs) out.lines(['', `by ${printable(portText(output))}`, ...countersOf(output)])
 }
 
 /** A line for each that counted, and the three that always matter. */

@@ -11,27 +11,27 @@ export const DEVICES_SYNTAX = 'names with commas between, each with /vlan=ID, /p
 const KEYS = ['vlan', 'priority', 'protocol', 'destination'] as const
 
 /** @throws UsageError */
-export function devicesOf(text: string): CloneOutput[] {
-  return text.split(',').map(deviceOf)
+export function devicesOf(text: string, option = '--devices'): CloneOutput[] {
+  return text.split(',').map((one) => deviceOf(one, option))
 }
 
-function deviceOf(text: string): CloneOutput {
+function deviceOf(text: string, option: string): CloneOutput {
   const [device = '', ...words] = text.split('/')
   const output: CloneOutput = { device }
   const vlan: Partial<CloneVlan> = {}
   for (const word of words) {
     const [key, value] = word.split('=', 2)
     switch (KEYS.find((one) => one === key)) {
-      case 'vlan': vlan.id = integer('--devices: vlan', value ?? ''); break
-      case 'priority': vlan.priority = integer('--devices: priority', value ?? ''); break
-      case 'protocol': vlan.protocol = oneOf('--devices: protocol', value ?? '', ['802.1Q', '802.1ad']); break
+      case 'vlan': vlan.id = integer(`${option}: vlan`, value ?? ''); break
+      case 'priority': vlan.priority = integer(`${option}: priority`, value ?? ''); break
+      case 'protocol': vlan.protocol = oneOf(`${option}: protocol`, value ?? '', ['802.1Q', '802.1ad']); break
       case 'destination': output.destination = value ?? ''; break
-      default: throw new UsageError(`--devices: expected ${DEVICES_SYNTAX}, got ${quote(word)}`)
+      default: throw new UsageError(`${option}: expected ${DEVICES_SYNTAX}, got ${quote(word)}`)
     }
   }
   const { id, ...rest } = vlan
   if (id !== undefined) output.vlan = { id, ...rest }
-  else if (Object.keys(rest).length > 0) throw new UsageError(`--devices: ${Object.keys(rest)[0]} needs vlan beside it`)
+  else if (Object.keys(rest).length > 0) throw new UsageError(`${option}: ${Object.keys(rest)[0]} needs vlan beside it`)
   return output
 }
 

@@ -5,6 +5,8 @@
 
 #include <linux/netdevice.h>
 #include <linux/netfilter_ipv6.h>
+#include <linux/percpu.h>
+#include <linux/sched.h>
 #include <linux/skbuff.h>
 #include <linux/sysctl.h>
 #include <net/flow.h>
@@ -94,6 +96,28 @@ nfkit_ip6_fragment(struct net *net, struct sk_buff *skb,
 #endif
 	kfree_skb(skb);
 	return -EAFNOSUPPORT;
+}
+
+/*
+ * What x_tables asks when it is met in the midst of a rule that sends a packet:
+ * then it has another stack for its chains, one and no more (see xt_TEE).
+ */
+static inline bool nfkit_is_duplicating(void)
+{
+#ifdef HAVE_NF_SKB_DUPLICATED
+	return __this_cpu_read(nf_skb_duplicated);
+#else
+	return current->in_nf_duplicate;
+#endif
+}
+
+static inline void nfkit_set_duplicating(bool on)
+{
+#ifdef HAVE_NF_SKB_DUPLICATED
+	__this_cpu_write(nf_skb_duplicated, on);
+#else
+	current->in_nf_duplicate = on;
+#endif
 }
 
 #endif /* NFKIT_COMPAT_H */

@@ -26,6 +26,8 @@ static int __net_init nfkit_init_net(struct net *net)
 	int err;
 
 	mutex_init(&nn->lock);
+	mutex_init(&nn->changes);
+	INIT_LIST_HEAD(&nn->files);
 	nn->queued = alloc_percpu_gfp(unsigned int, GFP_KERNEL_ACCOUNT);
 	if (!nn->queued)
 		return -ENOMEM;
@@ -35,9 +37,14 @@ static int __net_init nfkit_init_net(struct net *net)
 	err = nfkit_counters_init_net(net);
 	if (err)
 		goto sysctl;
+	err = nfkit_hooks_init_net(net);
+	if (err)
+		goto counters;
 	WRITE_ONCE(nn->ready, true);
 	return 0;
 
+counters:
+	nfkit_counters_exit_net(net);
 sysctl:
 	nfkit_sysctl_exit_net(net);
 free:
@@ -53,6 +60,8 @@ static void __net_exit nfkit_exit_net(struct net *net)
 {
 	struct nfkit_net *nn = nfkit_net(net);
 
+	nfkit_device_exit_net(nn);
+	nfkit_hooks_exit_net(net);
 	nfkit_counters_exit_net(net);
 	nfkit_sysctl_exit_net(net);
 	nfkit_queue_flush_net(nn);
@@ -71,7 +80,8 @@ static int nfkit_netdev_event(struct notifier_block *block,
 {
 	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
 
-	nfkit_target_device_event(dev, event);
+	nfkit_hooks_device_event(dev, event);
+	nfkit_sinks_device_event(dev, event);
 	if (event == NETDEV_UNREGISTER)
 		nfkit_queue_flush_device(dev);
 	return NOTIFY_DONE;
@@ -94,11 +104,16 @@ static int __init nfkit_init(void)
 	err = register_netdevice_notifier(&nfkit_netdev_notifier);
 	if (err)
 		goto pernet;
-	err = nfkit_xt_init();
+	err = nfkit_device_init();
 	if (err)
 		goto notifier;
+	err = nfkit_xt_init();
+	if (err)
+		goto device;
 	return 0;
 
+device:
+	nfkit_device_exit();
 notifier:
 	unregister_netdevice_notifier(&nfkit_netdev_notifier);
 pernet:
@@ -108,10 +123,14 @@ queue:
 	return err;
 }
 
-/* Rules hold a reference to the module: here there are none, in no namespace. */
+/*
+ * Rules and descriptors hold a reference to the module: here there are none, in
+ * no namespace. Persistent objects go with the namespaces' parts.
+ */
 static void __exit nfkit_exit(void)
 {
 	nfkit_xt_exit();
+	nfkit_device_exit();
 	unregister_netdevice_notifier(&nfkit_netdev_notifier);
 	unregister_pernet_subsys(&nfkit_net_ops);
 	nfkit_queue_exit();

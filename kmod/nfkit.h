@@ -3,64 +3,97 @@
 #ifndef NFKIT_H
 #define NFKIT_H
 
+#include <linux/fs.h>
 #include <linux/if.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/netfilter.h>
+#include <linux/poll.h>
+#include <linux/rwsem.h>
 #include <linux/skbuff.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/u64_stats_sync.h>
 #include <net/net_namespace.h>
 
+#include "uapi/nfkit.h"
+
 struct ctl_table;
 struct ctl_table_header;
-struct seq_file;
+struct nfkit_file;
+struct nfkit_reader;
+struct nfkit_sinks;
 
 /*
- * What happened to packets. A packet that was seen was either cloned or
- * not, for the first of the reasons; a clone was either sent or not, for one
- * of the later ones, or is still queued. The names are in counters.c.
+ * What happened to packets, in the order of struct nfkit_stats, which says what
+ * each means. The names are in counters.c.
  */
 enum nfkit_counter {
 	NFKIT_SEEN,
 	NFKIT_CLONED,
 	NFKIT_SENT,
-	/* not cloned */
-	NFKIT_NO_ROUTE,		/* no route yet where the packet was met */
-	NFKIT_LOOP,		/* made by sending a copy */
-	NFKIT_NO_DEVICE,	/* there is no such device, or it has no Ethernet */
-	NFKIT_UNROUTABLE,	/* no route for the copy */
-	NFKIT_LOCAL,		/* its route leads back to this box */
-	NFKIT_SAME_DEVICE,	/* it would leave by the original's device */
-	NFKIT_TOO_BIG,		/* more than the MTU, and not to be fragmented */
+	NFKIT_BYTES,
+	NFKIT_QUEUED,
+	/* not cloned, by no sink */
+	NFKIT_NO_TARGET,
+	NFKIT_SAMPLED_OUT,
+	NFKIT_LIMITED,
+	/* not cloned, by one sink */
+	NFKIT_NO_ROUTE,
+	NFKIT_LOOP,
+	NFKIT_NO_DEVICE,
+	NFKIT_UNROUTABLE,
+	NFKIT_LOCAL,
+	NFKIT_SAME_DEVICE,
+	NFKIT_TOO_BIG,
 	NFKIT_QUEUE_FULL,
 	NFKIT_NO_MEMORY,
+	NFKIT_NO_READER,
+	NFKIT_BUFFER_FULL,
 	/* cloned, but not sent */
-	NFKIT_UNRESOLVED,	/* the neighbour's address is not known yet */
-	NFKIT_DEVICE_DOWN,	/* down, without carrier, or gone */
-	NFKIT_REFUSED,		/* by the device or its queueing discipline */
-	NFKIT_FLUSHED,		/* queued when device or rule went away */
+	NFKIT_UNRESOLVED,
+	NFKIT_DEVICE_DOWN,
+	NFKIT_REFUSED,
+	NFKIT_FLUSHED,
+	NFKIT_DROPPED_OLDEST,
 	NFKIT_COUNTERS
 };
 
+/**
+ * struct nfkit_counters - those of one CPU
+ * @value: but for NFKIT_QUEUED; written with softirqs disabled
+ * @syncp: for @value
+ * @queued: copies in the queue of this CPU; under that queue's lock
+ */
 struct nfkit_counters {
 	u64_stats_t value[NFKIT_COUNTERS];
 	struct u64_stats_sync syncp;
+	unsigned int queued;
 };
 
 /**
  * struct nfkit_net - what the module keeps for a network namespace
  * @lock: see there
+ * @changes: held while programs define and delete targets; before @lock
  * @targets: clone targets by what they are for
+ * @target_count: how many of them programs have defined
+ * @hook_count: how many hooks there are
+ * @capture_count: how many descriptors capture
+ * @files: open descriptors, see device.c
  * @queued: how many of its copies each CPU has queued; written under the
  *	lock of that CPU's queue
  * @queue_limit: how many each CPU may queue
  * @ready: @lock can be taken
  */
 struct nfkit_net {
-	/* @targets and the users of each */
+	/* @targets, the users of each and what is defined; within the RTNL */
 	struct mutex lock;
+	struct mutex changes;
 	struct hlist_head targets[64];
+	unsigned int target_count;
+	unsigned int hook_count;
+	unsigned int capture_count;
+	struct list_head files;
 	unsigned int __percpu *queued;
 	unsigned int queue_limit;
 	bool ready;
@@ -71,6 +104,7 @@ struct nfkit_net {
 enum nfkit_kind {
 	NFKIT_MARK,
 	NFKIT_DEVICE,
+	NFKIT_NAMED,
 };
 
 /**
@@ -78,56 +112,250 @@ enum nfkit_kind {
  * @kind: which of the others counts
  * @mark: the mark of its copies, by which they are routed
  * @device: the name of the device that they leave by
+ * @name: what programs and rules call it
  */
 struct nfkit_key {
 	enum nfkit_kind kind;
 	u32 mark;
-	char device[IFNAMSIZ];
+	union {
+		char device[IFNAMSIZ];
+		char name[NFKIT_NAME_SIZE];
+	};
+};
+
+/* Who names a target. */
+enum nfkit_user {
+	NFKIT_USER_RULE,
+	NFKIT_USER_HOOK,
+	/* where packets have no route, so that there is no sink reroute */
+	NFKIT_USER_HOOK_NO_ROUTE,
+	NFKIT_USER_CAPTURE,
+	/* the program that defined it */
+	NFKIT_USER_DEFINITION,
+	NFKIT_USERS
+};
+
+/**
+ * struct nfkit_output - a way that copies leave by
+ * @dev: the device of that name, held; NULL while there is none. Changed
+ *	under nfkit_net.lock, read under RCU
+ * @direct: @dev, if copies may be sent by it at once; compared only
+ * @target: whose it is
+ * @sinks: the same
+ * @counters: as nfkit_target.counters, which count too; NULL: only those
+ * @handed_on: the next definition has the counters
+ * @reroute: by a route instead of a device
+ * @config: as it was set
+ */
+struct nfkit_output {
+	struct net_device __rcu *dev;
+	const struct net_device *direct;
+	struct nfkit_target *target;
+	struct nfkit_sinks *sinks;
+	struct nfkit_counters __percpu *counters;
+	bool handed_on;
+	bool reroute;
+	struct nfkit_output_config config;
+};
+
+/**
+ * struct nfkit_bucket - packets that may be copied now, by a rate
+ * @lock: of the others
+ * @credit: billionths of a packet
+ * @at: nanoseconds, when @credit was that much
+ */
+struct nfkit_bucket {
+	spinlock_t lock;
+	u64 credit;
+	u64 at;
+};
+
+/**
+ * struct nfkit_sinks - what is done with the packets of a target
+ * @next: after the same grace period
+ * @flags: NFKIT_TARGET_*
+ * @mark: as in struct nfkit_target_set, like the following
+ * @sample: at least 1
+ * @snaplen: 0: all
+ * @rate: 0: no limit
+ * @burst: 0 without a rate
+ * @queue_limit: 0: none of its own
+ * @met: packets, for sampling
+ * @bucket: for @rate
+ * @reroute: with NFKIT_TARGET_REROUTE
+ * @count: how many outputs there are
+ * @outputs: each gets a copy
+ */
+struct nfkit_sinks {
+	struct nfkit_sinks *next;
+	u32 flags;
+	u32 mark;
+	u32 sample;
+	u32 snaplen;
+	u32 rate;
+	u32 burst;
+	u32 queue_limit;
+	atomic64_t met;
+	struct nfkit_bucket bucket;
+	struct nfkit_output reroute;
+	unsigned int count;
+	struct nfkit_output outputs[];
 };
 
 /**
  * struct nfkit_target - where copies go
  * @node: in nfkit_net.targets, under RCU
  * @nn: its namespace
- * @users: rules that name it, under nfkit_net.lock
+ * @users: who names it, under nfkit_net.lock
  * @key: what it is for
- * @dev: the device of that name, held; NULL while there is none. Changed
- *	under nfkit_net.lock, read under RCU
- * @counters: for each CPU, written with softirqs disabled
+ * @owner: the descriptor that its definition goes with; NULL: with none
+ * @paused: it has no sink that works; under nfkit_net.lock
+ * @sinks: NULL while no program has defined it
+ * @counters: for each CPU
+ * @waiting: copies in the queue of each CPU, under that queue's lock
+ * @readers: who captures it, under RCU; capture.c
  */
 struct nfkit_target {
 	struct hlist_node node;
 	struct nfkit_net *nn;
-	unsigned int users;
+	unsigned int users[NFKIT_USERS];
 	struct nfkit_key key;
-	struct net_device __rcu *dev;
+	const struct nfkit_file *owner;
+	bool paused;
+	struct nfkit_sinks __rcu *sinks;
 	struct nfkit_counters __percpu *counters;
+	struct list_head __percpu *waiting;
+	struct list_head readers;
 	struct rcu_head rcu;
 };
+
+/**
+ * struct nfkit_file - an open descriptor
+ * @node: in nfkit_net.files
+ * @net: its namespace, not held; NULL when that is gone
+ * @binding: held for reading by commands, so that @net stays the same one
+ * @used: it had an object, so that @net stays for good
+ * @reader: what it captures and events, capture.c; NULL: nothing
+ */
+struct nfkit_file {
+	struct list_head node;
+	struct net *net;
+	struct rw_semaphore binding;
+	bool used;
+	struct nfkit_reader __rcu *reader;
+};
+
+/*
+ * A command of ioctl(2). The namespace is held for as long as it runs, and its
+ * caller may do what the file says. No lock of the module's is held but
+ * nfkit_file.binding.
+ */
+typedef int nfkit_command(struct nfkit_file *file, struct net *net,
+			  void __user *argument);
 
 /* main.c */
 struct nfkit_net *nfkit_net(const struct net *net);
 
+/* device.c */
+int nfkit_device_init(void);
+void nfkit_device_exit(void);
+void nfkit_device_exit_net(struct nfkit_net *nn);
+struct net *nfkit_enter(struct file *filp);
+void nfkit_leave(struct file *filp, struct net *net);
+
+/* structs.c */
+int nfkit_struct_read(void *into, size_t known, size_t first,
+		      const void __user *from, u32 *size);
+int nfkit_struct_write(void __user *to, const void *what, size_t known,
+		       u32 size);
+bool nfkit_name_field_valid(const char name[NFKIT_NAME_SIZE]);
+bool nfkit_device_field_valid(const char name[NFKIT_DEVICE_SIZE]);
+int nfkit_names_write(void __user *argument, struct nfkit_list *list, u32 size,
+		      const char *names, u32 room);
+
+/* target-commands.c */
+nfkit_command nfkit_target_set;
+nfkit_command nfkit_target_delete;
+nfkit_command nfkit_target_get;
+nfkit_command nfkit_target_list;
+
 /* target.c */
-struct nfkit_target *nfkit_target_get(struct net *net,
-				      const struct nfkit_key *key);
-void nfkit_target_put(struct nfkit_target *target);
+struct nfkit_target *nfkit_target_get_for(struct net *net,
+					  const struct nfkit_key *key,
+					  enum nfkit_user user);
+void nfkit_target_put_for(struct nfkit_target *target, enum nfkit_user user);
 struct nfkit_target *nfkit_target_of_mark(struct nfkit_net *nn, u32 mark);
-void nfkit_target_device_event(struct net_device *dev, unsigned long event);
+struct nfkit_target *nfkit_target_defined(struct nfkit_net *nn,
+					  const char *name);
+
+/* With nn->lock held. NULL: no program has defined it. */
+static inline struct nfkit_sinks *
+nfkit_target_sinks(const struct nfkit_target *target)
+{
+	return rcu_dereference_protected(target->sinks,
+					 lockdep_is_held(&target->nn->lock));
+}
+
+/* define.c */
+int nfkit_target_define(struct net *net, const struct nfkit_file *file,
+			const char *name, struct nfkit_sinks *sinks);
+int nfkit_target_undefine(struct nfkit_net *nn, const struct nfkit_file *file,
+			  const char *name);
+void nfkit_target_undefine_all(struct nfkit_net *nn,
+			       const struct nfkit_file *file);
+
+/* sinks.c */
+struct nfkit_sinks *nfkit_sinks_alloc(unsigned int count);
+int nfkit_sinks_count_outputs(struct nfkit_sinks *sinks);
+void nfkit_sinks_free(struct nfkit_sinks *sinks);
+void nfkit_sinks_attach(struct net *net, struct nfkit_target *target,
+			struct nfkit_sinks *sinks);
+void nfkit_sinks_detach(struct nfkit_sinks *sinks);
+void nfkit_sinks_device_event(struct net_device *dev, unsigned long event);
+
+/* clone.c */
+void nfkit_clone(struct nfkit_target *target, struct sk_buff *skb,
+		 const struct nf_hook_state *state, u8 point);
+bool nfkit_redirect(struct nfkit_target *target, struct sk_buff *skb,
+		    const struct nf_hook_state *state, u8 point);
+void nfkit_clone_devices(struct nfkit_target *const *targets,
+			 unsigned int count, struct sk_buff *skb,
+			 const struct nf_hook_state *state);
 
 /* counters.c */
+struct nfkit_counters __percpu *nfkit_counters_alloc(void);
+void nfkit_counters_stats(const struct nfkit_counters __percpu *counters,
+			  struct nfkit_stats *stats);
+void nfkit_counters_output_stats(const struct nfkit_output *output,
+				 struct nfkit_stats *stats);
 int nfkit_counters_init_net(struct net *net);
 void nfkit_counters_exit_net(struct net *net);
 
 /* With softirqs disabled. */
+static inline void nfkit_count_in(struct nfkit_counters __percpu *percpu,
+				  enum nfkit_counter counter,
+				  unsigned long add)
+{
+	struct nfkit_counters *counters = this_cpu_ptr(percpu);
+
+	u64_stats_update_begin(&counters->syncp);
+	u64_stats_add(&counters->value[counter], add);
+	u64_stats_update_end(&counters->syncp);
+}
+
 static inline void nfkit_count(struct nfkit_target *target,
 			       enum nfkit_counter counter)
 {
-	struct nfkit_counters *counters = this_cpu_ptr(target->counters);
+	nfkit_count_in(target->counters, counter, 1);
+}
 
-	u64_stats_update_begin(&counters->syncp);
-	u64_stats_inc(&counters->value[counter]);
-	u64_stats_update_end(&counters->syncp);
+static inline void nfkit_count_output(const struct nfkit_output *output,
+				      enum nfkit_counter counter,
+				      unsigned long add)
+{
+	nfkit_count_in(output->target->counters, counter, add);
+	if (output->counters)
+		nfkit_count_in(output->counters, counter, add);
 }
 
 /* sysctl.c */
@@ -137,25 +365,66 @@ void nfkit_sysctl_exit_net(struct net *net);
 /* queue.c */
 int nfkit_queue_init(void);
 void nfkit_queue_exit(void);
-bool nfkit_queue_full(const struct nfkit_net *nn);
-void nfkit_queue_add(struct nfkit_target *target, struct sk_buff *skb);
+bool nfkit_queue_full(const struct nfkit_output *output);
+void nfkit_queue_add(struct nfkit_output *output, struct sk_buff *skb);
 bool nfkit_queue_sending(void);
+void nfkit_queue_send_begin(void);
+void nfkit_queue_send_end(void);
 void nfkit_queue_flush_target(const struct nfkit_target *target);
+void nfkit_queue_flush_sinks(const struct nfkit_sinks *sinks);
 void nfkit_queue_flush_net(const struct nfkit_net *nn);
 void nfkit_queue_flush_device(const struct net_device *dev);
 
 /* reroute.c */
-void nfkit_reroute(struct nfkit_target *target, struct sk_buff *skb,
+bool nfkit_reroute(struct nfkit_output *output, struct sk_buff *skb,
 		   const struct nf_hook_state *state);
-enum nfkit_counter nfkit_reroute_send(struct sk_buff *skb);
+void nfkit_reroute_send(const struct nfkit_output *output, struct sk_buff *skb);
+
+/* frame.c */
+struct sk_buff *nfkit_frame(struct sk_buff *skb,
+			    const struct nf_hook_state *state,
+			    const struct net_device *dev);
+struct sk_buff *nfkit_frame_edit(struct sk_buff *frame,
+				 const struct nfkit_output *output);
 
 /* layer2.c */
-void nfkit_layer2(struct nfkit_target *target, struct sk_buff *skb,
-		  const struct nf_hook_state *state);
-enum nfkit_counter nfkit_layer2_send(struct sk_buff *skb);
+bool nfkit_layer2_direct(const struct net_device *dev);
+bool nfkit_layer2(struct nfkit_output *output, struct sk_buff *skb,
+		  const struct nf_hook_state *state, struct sk_buff **frame,
+		  bool last);
+bool nfkit_layer2_send(const struct nfkit_output *output, struct sk_buff *skb);
 
 /* xt_clone.c */
 int nfkit_xt_init(void);
 void nfkit_xt_exit(void);
+
+/* hook.c */
+nfkit_command nfkit_hook_set;
+nfkit_command nfkit_hook_delete;
+nfkit_command nfkit_hook_get;
+nfkit_command nfkit_hook_list;
+u64 nfkit_hook_features(void);
+int nfkit_hooks_init_net(struct net *net);
+void nfkit_hooks_exit_net(struct net *net);
+void nfkit_hooks_delete_all(struct nfkit_net *nn, const struct nfkit_file *file);
+void nfkit_hooks_device_event(struct net_device *dev, unsigned long event);
+
+/* capture.c */
+nfkit_command nfkit_capture_start;
+nfkit_command nfkit_capture_stats;
+nfkit_command nfkit_events_start;
+u64 nfkit_capture_features(void);
+enum nfkit_counter nfkit_capture_packet(struct nfkit_target *target,
+					struct sk_buff *skb,
+					const struct nf_hook_state *state,
+					u8 point, u32 snaplen,
+					unsigned int *bytes);
+void nfkit_event(struct nfkit_net *nn, enum nfkit_event event,
+		 const char *target, const char *device, int ifindex);
+void nfkit_reader_release(struct nfkit_file *file);
+void nfkit_readers_exit_net(struct nfkit_net *nn);
+ssize_t nfkit_reader_read(struct file *filp, char __user *to, size_t size,
+			  loff_t *at);
+__poll_t nfkit_reader_poll(struct file *filp, poll_table *wait);
 
 #endif /* NFKIT_H */

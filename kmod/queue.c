@@ -28,15 +28,19 @@ struct nfkit_queue {
 	int cpu;
 };
 
-/* Behind what IP keeps there, which fragmentation needs. */
+/* Copies that are routed keep there what IP has, which fragmentation needs. */
 struct nfkit_queue_cb {
 	union {
 		struct inet_skb_parm ip;
 #if IS_ENABLED(CONFIG_IPV6)
 		struct inet6_skb_parm ip6;
 #endif
+		/* of a frame: those behind the first */
+		struct sk_buff *segments;
 	} header;
-	struct nfkit_target *target;
+	struct nfkit_output *output;
+	/* in nfkit_target.waiting */
+	struct list_head waiting;
 };
 
 static struct nfkit_queue_cb *nfkit_queue_cb(const struct sk_buff *skb)
@@ -56,42 +60,139 @@ bool nfkit_queue_sending(void)
 }
 
 /*
- * With softirqs disabled, and until nfkit_queue_add(): only this CPU adds to
- * its queue, so what is not full does not become so.
+ * Around the sending of a copy where its original is, unless somebody does that
+ * already.
  */
-bool nfkit_queue_full(const struct nfkit_net *nn)
+void nfkit_queue_send_begin(void)
 {
-	const struct nfkit_net *initial = nfkit_net(&init_net);
-	unsigned int limit = min(READ_ONCE(nn->queue_limit),
-				 READ_ONCE(initial->queue_limit));
-
-	return READ_ONCE(*this_cpu_ptr(nn->queued)) >= limit;
+	this_cpu_inc(nfkit_sending);
+	nfkit_set_duplicating(true);
 }
 
-/* With softirqs disabled. The copy's target lives until it is flushed. */
-void nfkit_queue_add(struct nfkit_target *target, struct sk_buff *skb)
+void nfkit_queue_send_end(void)
 {
-	struct nfkit_queue *queue = this_cpu_ptr(nfkit_queues);
-	unsigned int *queued = this_cpu_ptr(target->nn->queued);
+	nfkit_set_duplicating(false);
+	this_cpu_dec(nfkit_sending);
+}
 
-	nfkit_queue_cb(skb)->target = target;
-	spin_lock(&queue->packets.lock);
-	__skb_queue_tail(&queue->packets, skb);
-	WRITE_ONCE(*queued, *queued + 1);
-	spin_unlock(&queue->packets.lock);
-	napi_schedule(&queue->napi);
+static bool nfkit_queue_at_limit(const struct nfkit_output *output)
+{
+	const struct nfkit_target *target = output->target;
+	const struct nfkit_net *initial = nfkit_net(&init_net);
+	unsigned int limit = min(READ_ONCE(target->nn->queue_limit),
+				 READ_ONCE(initial->queue_limit));
+
+	if (READ_ONCE(*this_cpu_ptr(target->nn->queued)) >= limit)
+		return true;
+	limit = output->sinks->queue_limit;
+	return limit && READ_ONCE(this_cpu_ptr(target->counters)->queued) >= limit;
+}
+
+/*
+ * With softirqs disabled, and until nfkit_queue_add(): only this CPU adds to
+ * its queue, so where there is room there stays room, or a copy that can go.
+ */
+bool nfkit_queue_full(const struct nfkit_output *output)
+{
+	if (!nfkit_queue_at_limit(output))
+		return false;
+	return !(output->sinks->flags & NFKIT_TARGET_DROP_OLDEST) ||
+	       !READ_ONCE(this_cpu_ptr(output->target->counters)->queued);
+}
+
+/* With the lock of the queue's packets held. */
+static void nfkit_queue_account(const struct nfkit_queue *queue,
+				const struct nfkit_output *output, int by)
+{
+	const struct nfkit_target *target = output->target;
+	unsigned int *queued = per_cpu_ptr(target->nn->queued, queue->cpu);
+	struct nfkit_counters *counters;
+
+	WRITE_ONCE(*queued, *queued + by);
+	counters = per_cpu_ptr(target->counters, queue->cpu);
+	WRITE_ONCE(counters->queued, counters->queued + by);
+	if (!output->counters)
+		return;
+	counters = per_cpu_ptr(output->counters, queue->cpu);
+	WRITE_ONCE(counters->queued, counters->queued + by);
 }
 
 /* With the lock of the queue's packets held. */
 static void nfkit_queue_take(struct nfkit_queue *queue, struct sk_buff *skb,
 			     struct sk_buff_head *to)
 {
-	struct nfkit_net *nn = nfkit_queue_cb(skb)->target->nn;
-	unsigned int *queued = per_cpu_ptr(nn->queued, queue->cpu);
-
+	list_del(&nfkit_queue_cb(skb)->waiting);
 	__skb_unlink(skb, &queue->packets);
-	WRITE_ONCE(*queued, *queued - 1);
+	nfkit_queue_account(queue, nfkit_queue_cb(skb)->output, -1);
 	__skb_queue_tail(to, skb);
+}
+
+/* The next of those taken, with its segments. */
+static struct sk_buff *nfkit_queue_next(struct sk_buff_head *taken)
+{
+	struct sk_buff *skb = __skb_dequeue(taken);
+
+	if (skb && !nfkit_queue_cb(skb)->output->reroute)
+		skb->next = nfkit_queue_cb(skb)->header.segments;
+	return skb;
+}
+
+static void nfkit_queue_drop(struct sk_buff_head *taken,
+			     enum nfkit_counter reason)
+{
+	struct sk_buff *skb;
+
+	while ((skb = nfkit_queue_next(taken))) {
+		nfkit_count_output(nfkit_queue_cb(skb)->output, reason, 1);
+		if (skb->dev)
+			dev_put(skb->dev);
+		kfree_skb_list(skb);
+	}
+}
+
+/*
+ * With softirqs disabled. The copy's output, and a device that it has, live until
+ * it is flushed.
+ */
+void nfkit_queue_add(struct nfkit_output *output, struct sk_buff *skb)
+{
+	struct nfkit_queue *queue = this_cpu_ptr(nfkit_queues);
+	struct list_head *waiting = this_cpu_ptr(output->target->waiting);
+	struct nfkit_queue_cb *cb = nfkit_queue_cb(skb);
+	struct sk_buff_head dropped;
+
+	__skb_queue_head_init(&dropped);
+	cb->output = output;
+	if (!output->reroute) {
+		cb->header.segments = skb->next;
+		dev_hold(skb->dev);
+	}
+	spin_lock(&queue->packets.lock);
+	if (nfkit_queue_at_limit(output) && !list_empty(waiting)) {
+		cb = list_first_entry(waiting, struct nfkit_queue_cb, waiting);
+		nfkit_queue_take(queue, container_of((char (*)[sizeof(skb->cb)])cb,
+						     struct sk_buff, cb),
+				 &dropped);
+	}
+	list_add_tail(&nfkit_queue_cb(skb)->waiting, waiting);
+	__skb_queue_tail(&queue->packets, skb);
+	nfkit_queue_account(queue, output, 1);
+	spin_unlock(&queue->packets.lock);
+	nfkit_queue_drop(&dropped, NFKIT_DROPPED_OLDEST);
+	napi_schedule(&queue->napi);
+}
+
+static void nfkit_queue_send(struct sk_buff *skb)
+{
+	const struct nfkit_output *output = nfkit_queue_cb(skb)->output;
+	struct net_device *dev = skb->dev;
+
+	if (output->reroute) {
+		nfkit_reroute_send(output, skb);
+		return;
+	}
+	nfkit_layer2_send(output, skb);
+	dev_put(dev);
 }
 
 static int nfkit_queue_poll(struct napi_struct *napi, int budget)
@@ -116,13 +217,8 @@ static int nfkit_queue_poll(struct napi_struct *napi, int budget)
 	spin_unlock(&queue->packets.lock);
 
 	this_cpu_inc(nfkit_sending);
-	while ((skb = __skb_dequeue(&batch))) {
-		struct nfkit_target *target = nfkit_queue_cb(skb)->target;
-
-		nfkit_count(target, target->key.kind == NFKIT_MARK ?
-				    nfkit_reroute_send(skb) :
-				    nfkit_layer2_send(skb));
-	}
+	while ((skb = nfkit_queue_next(&batch)))
+		nfkit_queue_send(skb);
 	this_cpu_dec(nfkit_sending);
 
 	spin_unlock(&queue->sending);
@@ -151,19 +247,14 @@ static void nfkit_queue_flush(bool (*matches)(const struct sk_buff *skb,
 				nfkit_queue_take(queue, skb, &flushed);
 		}
 		spin_unlock(&queue->packets.lock);
-		while ((skb = __skb_dequeue(&flushed))) {
-			nfkit_count(nfkit_queue_cb(skb)->target, NFKIT_FLUSHED);
-			if (skb->dev)
-				dev_put(skb->dev);
-			kfree_skb(skb);
-		}
+		nfkit_queue_drop(&flushed, NFKIT_FLUSHED);
 		spin_unlock_bh(&queue->sending);
 	}
 }
 
 static bool nfkit_is_for_target(const struct sk_buff *skb, const void *what)
 {
-	return nfkit_queue_cb(skb)->target == what;
+	return nfkit_queue_cb(skb)->output->target == what;
 }
 
 void nfkit_queue_flush_target(const struct nfkit_target *target)
@@ -171,9 +262,20 @@ void nfkit_queue_flush_target(const struct nfkit_target *target)
 	nfkit_queue_flush(nfkit_is_for_target, target);
 }
 
+static bool nfkit_is_for_sinks(const struct sk_buff *skb, const void *what)
+{
+	return nfkit_queue_cb(skb)->output->sinks == what;
+}
+
+/* No packet finds these sinks any more. */
+void nfkit_queue_flush_sinks(const struct nfkit_sinks *sinks)
+{
+	nfkit_queue_flush(nfkit_is_for_sinks, sinks);
+}
+
 static bool nfkit_is_in_net(const struct sk_buff *skb, const void *what)
 {
-	return nfkit_queue_cb(skb)->target->nn == what;
+	return nfkit_queue_cb(skb)->output->target->nn == what;
 }
 
 void nfkit_queue_flush_net(const struct nfkit_net *nn)

@@ -204,21 +204,24 @@ static struct sk_buff *nfkit_reroute_copy(struct sk_buff *skb,
 	return copy;
 }
 
-static enum nfkit_counter nfkit_reroute_queue(struct nfkit_target *target,
+static enum nfkit_counter nfkit_reroute_queue(struct nfkit_output *output,
 					      struct sk_buff *skb,
 					      const struct nf_hook_state *state)
 {
+	u32 mark = output->sinks->mark;
 	enum nfkit_counter result;
 	struct sk_buff *copy;
 	struct dst_entry *dst;
 
 	if (nfkit_queue_sending())
 		return NFKIT_LOOP;
+	if (state->pf != NFPROTO_IPV4 && state->pf != NFPROTO_IPV6)
+		return NFKIT_NO_ROUTE;
 	if (!skb_valid_dst(skb))
 		return NFKIT_NO_ROUTE;
-	if (nfkit_queue_full(target->nn))
+	if (nfkit_queue_full(output))
 		return NFKIT_QUEUE_FULL;
-	dst = nfkit_route(state->net, skb, target->key.mark, state->pf);
+	dst = nfkit_route(state->net, skb, mark, state->pf);
 	if (!dst)
 		return NFKIT_UNROUTABLE;
 
@@ -235,10 +238,10 @@ static enum nfkit_counter nfkit_reroute_queue(struct nfkit_target *target,
 	if (nfkit_fit(skb, dst, state->pf) == NFKIT_DOES_NOT_FIT)
 		goto release;
 	result = NFKIT_NO_MEMORY;
-	copy = nfkit_reroute_copy(skb, dst, target->key.mark, state->pf);
+	copy = nfkit_reroute_copy(skb, dst, mark, state->pf);
 	if (!copy)
 		goto release;
-	nfkit_queue_add(target, copy);
+	nfkit_queue_add(output, copy);
 	return NFKIT_CLONED;
 
 release:
@@ -246,12 +249,14 @@ release:
 	return result;
 }
 
-/* With softirqs disabled, at a hook of IPv4 or IPv6; the packet stays as it is. */
-void nfkit_reroute(struct nfkit_target *target, struct sk_buff *skb,
+/* With softirqs disabled; the packet stays as it is. Whether the copy was taken. */
+bool nfkit_reroute(struct nfkit_output *output, struct sk_buff *skb,
 		   const struct nf_hook_state *state)
 {
-	nfkit_count(target, NFKIT_SEEN);
-	nfkit_count(target, nfkit_reroute_queue(target, skb, state));
+	enum nfkit_counter result = nfkit_reroute_queue(output, skb, state);
+
+	nfkit_count_output(output, result, 1);
+	return result == NFKIT_CLONED;
 }
 
 /*
@@ -346,8 +351,8 @@ static int nfkit_output_fragments(struct net *net, struct sk_buff *skb)
 	return nfkit_ip6_fragment(net, skb, nfkit_output);
 }
 
-/* Sends a queued copy, and says what became of it. Under RCU. */
-enum nfkit_counter nfkit_reroute_send(struct sk_buff *skb)
+/* What becomes of a queued copy. Under RCU. */
+static enum nfkit_counter nfkit_reroute_xmit(struct sk_buff *skb)
 {
 	struct dst_entry *dst = skb_dst(skb);
 	struct net_device *dev = dst->dev;
@@ -385,4 +390,9 @@ enum nfkit_counter nfkit_reroute_send(struct sk_buff *skb)
 	default:
 		return NFKIT_REFUSED;
 	}
+}
+
+void nfkit_reroute_send(const struct nfkit_output *output, struct sk_buff *skb)
+{
+	nfkit_count_output(output, nfkit_reroute_xmit(skb), 1);
 }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Clone targets: made by the first rule that names one, gone with the last. */
+/* Clone targets: made by whoever names one first, gone with the last. */
 #include <linux/hash.h>
-#include <linux/if_arp.h>
 #include <linux/jhash.h>
-#include <linux/netdevice.h>
 #include <linux/percpu.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
@@ -21,7 +19,7 @@ static struct hlist_head *nfkit_bucket(struct nfkit_net *nn,
 {
 	if (key->kind == NFKIT_MARK)
 		return nfkit_mark_bucket(nn, key->mark);
-	return nfkit_mark_bucket(nn, jhash(key->device, strlen(key->device), 0));
+	return nfkit_mark_bucket(nn, jhash(key->name, strlen(key->name), 0));
 }
 
 static bool nfkit_same_key(const struct nfkit_key *a, const struct nfkit_key *b)
@@ -29,7 +27,7 @@ static bool nfkit_same_key(const struct nfkit_key *a, const struct nfkit_key *b)
 	if (a->kind != b->kind)
 		return false;
 	return a->kind == NFKIT_MARK ? a->mark == b->mark :
-				       !strcmp(a->device, b->device);
+				       !strcmp(a->name, b->name);
 }
 
 /* Under RCU, or nn->lock held. */
@@ -58,6 +56,30 @@ static struct nfkit_target *nfkit_target_find(struct nfkit_net *nn,
 	return NULL;
 }
 
+/* The target that a program has defined, or NULL. With nn->lock held. */
+struct nfkit_target *nfkit_target_defined(struct nfkit_net *nn, const char *name)
+{
+	struct nfkit_key key = { .kind = NFKIT_NAMED };
+	struct nfkit_target *target;
+
+	strscpy(key.name, name, sizeof(key.name));
+	target = nfkit_target_find(nn, &key);
+	return target && nfkit_target_sinks(target) ? target : NULL;
+}
+
+static void nfkit_target_free(struct nfkit_target *target)
+{
+	nfkit_sinks_free(rcu_dereference_protected(target->sinks, true));
+	free_percpu(target->counters);
+	free_percpu(target->waiting);
+	kfree(target);
+}
+
+static void nfkit_target_free_rcu(struct rcu_head *rcu)
+{
+	nfkit_target_free(container_of(rcu, struct nfkit_target, rcu));
+}
+
 static struct nfkit_target *nfkit_target_alloc(struct nfkit_net *nn,
 					       const struct nfkit_key *key)
 {
@@ -67,125 +89,98 @@ static struct nfkit_target *nfkit_target_alloc(struct nfkit_net *nn,
 	target = kzalloc(sizeof(*target), GFP_KERNEL_ACCOUNT);
 	if (!target)
 		return NULL;
-	target->counters = alloc_percpu_gfp(struct nfkit_counters,
-					    GFP_KERNEL_ACCOUNT);
-	if (!target->counters) {
-		kfree(target);
+	target->counters = nfkit_counters_alloc();
+	target->waiting = alloc_percpu_gfp(struct list_head, GFP_KERNEL_ACCOUNT);
+	if (!target->counters || !target->waiting) {
+		nfkit_target_free(target);
 		return NULL;
 	}
 	for_each_possible_cpu(cpu)
-		u64_stats_init(&per_cpu_ptr(target->counters, cpu)->syncp);
+		INIT_LIST_HEAD(per_cpu_ptr(target->waiting, cpu));
+	INIT_LIST_HEAD(&target->readers);
 	target->nn = nn;
 	target->key = *key;
 	return target;
 }
 
-static void nfkit_target_free(struct rcu_head *rcu)
-{
-	struct nfkit_target *target;
-
-	target = container_of(rcu, struct nfkit_target, rcu);
-	free_percpu(target->counters);
-	kfree(target);
-}
-
-/* With nn->lock held. The device, if there is one, was held for the target. */
-static void nfkit_target_set_device(struct nfkit_target *target,
-				    struct net_device *dev)
-{
-	struct net_device *old;
-
-	old = rcu_replace_pointer(target->dev, dev,
-				  lockdep_is_held(&target->nn->lock));
-	/* Who has just read it is done before the device can be freed. */
-	if (old)
-		dev_put(old);
-}
-
-/* The target, for one more rule. NULL: no memory. */
-struct nfkit_target *nfkit_target_get(struct net *net,
-				      const struct nfkit_key *key)
+/* Those of a mark or a device are what they are; programs define the others. */
+static struct nfkit_target *nfkit_target_make(struct net *net,
+					      const struct nfkit_key *key)
 {
 	struct nfkit_net *nn = nfkit_net(net);
 	struct nfkit_target *target;
-	struct net_device *dev;
+	struct nfkit_sinks *sinks;
+
+	target = nfkit_target_alloc(nn, key);
+	if (!target)
+		return NULL;
+	if (key->kind != NFKIT_NAMED) {
+		sinks = nfkit_sinks_alloc(key->kind == NFKIT_DEVICE);
+		if (!sinks) {
+			nfkit_target_free(target);
+			return NULL;
+		}
+		if (key->kind == NFKIT_MARK) {
+			sinks->flags = NFKIT_TARGET_REROUTE;
+			sinks->mark = key->mark;
+		} else {
+			strscpy(sinks->outputs[0].config.device, key->device,
+				sizeof(sinks->outputs[0].config.device));
+		}
+		nfkit_sinks_attach(net, target, sinks);
+	}
+	hlist_add_head_rcu(&target->node, nfkit_bucket(nn, key));
+	return target;
+}
+
+/*
+ * The target, for one more who names it. -ENOMEM, or -EINVAL: there are no
+ * routes where a hook is, and the target has the sink reroute.
+ */
+struct nfkit_target *nfkit_target_get_for(struct net *net,
+					  const struct nfkit_key *key,
+					  enum nfkit_user user)
+{
+	struct nfkit_net *nn = nfkit_net(net);
+	struct nfkit_sinks *sinks;
+	struct nfkit_target *target;
 
 	mutex_lock(&nn->lock);
 	target = nfkit_target_find(nn, key);
+	if (!target)
+		target = nfkit_target_make(net, key);
 	if (!target) {
-		target = nfkit_target_alloc(nn, key);
-		if (!target)
-			goto unlock;
-		hlist_add_head_rcu(&target->node, nfkit_bucket(nn, key));
-		if (key->kind == NFKIT_DEVICE) {
-			dev = dev_get_by_name(net, key->device);
-			if (dev && dev->type != ARPHRD_ETHER) {
-				dev_put(dev);
-				dev = NULL;
-			}
-			nfkit_target_set_device(target, dev);
-		}
+		target = ERR_PTR(-ENOMEM);
+		goto unlock;
 	}
-	target->users++;
+	sinks = nfkit_target_sinks(target);
+	if (user == NFKIT_USER_HOOK_NO_ROUTE && sinks &&
+	    sinks->flags & NFKIT_TARGET_REROUTE)
+		target = ERR_PTR(-EINVAL);
+	else
+		target->users[user]++;
 unlock:
 	mutex_unlock(&nn->lock);
 	return target;
 }
 
-/* One rule less. x_tables and nf_tables have waited for packets in it. */
-void nfkit_target_put(struct nfkit_target *target)
+/* One user less, who has waited for the packets that it handed over. */
+void nfkit_target_put_for(struct nfkit_target *target, enum nfkit_user user)
 {
 	struct nfkit_net *nn = target->nn;
 	bool last;
 
 	mutex_lock(&nn->lock);
-	last = --target->users == 0;
+	target->users[user]--;
+	last = !memchr_inv(target->users, 0, sizeof(target->users));
 	if (last) {
 		hlist_del_rcu(&target->node);
-		nfkit_target_set_device(target, NULL);
+		if (nfkit_target_sinks(target))
+			nfkit_sinks_detach(nfkit_target_sinks(target));
 	}
 	mutex_unlock(&nn->lock);
 	if (!last)
 		return;
 	nfkit_queue_flush_target(target);
-	call_rcu(&target->rcu, nfkit_target_free);
-}
-
-static void nfkit_target_match_device(struct nfkit_target *target,
-				      struct net_device *dev, bool there)
-{
-	bool ours = rcu_access_pointer(target->dev) == dev;
-	bool fits = there && dev->type == ARPHRD_ETHER &&
-		    !strcmp(target->key.device, dev->name);
-
-	if (ours && !fits) {
-		nfkit_target_set_device(target, NULL);
-	} else if (fits && !ours) {
-		dev_hold(dev);
-		nfkit_target_set_device(target, dev);
-	}
-}
-
-/* Devices come, go, and take other names. With the RTNL held. */
-void nfkit_target_device_event(struct net_device *dev, unsigned long event)
-{
-	struct nfkit_net *nn = nfkit_net(dev_net(dev));
-	struct nfkit_target *target;
-	unsigned int bucket;
-
-	if (event != NETDEV_REGISTER && event != NETDEV_UNREGISTER &&
-	    event != NETDEV_CHANGENAME)
-		return;
-	/* A namespace has its loopback device before it has this. */
-	if (!nn || !READ_ONCE(nn->ready))
-		return;
-	mutex_lock(&nn->lock);
-	for (bucket = 0; bucket < ARRAY_SIZE(nn->targets); bucket++) {
-		hlist_for_each_entry(target, &nn->targets[bucket], node) {
-			if (target->key.kind == NFKIT_DEVICE)
-				nfkit_target_match_device(target, dev,
-							  event != NETDEV_UNREGISTER);
-		}
-	}
-	mutex_unlock(&nn->lock);
+	call_rcu(&target->rcu, nfkit_target_free_rcu);
 }

@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "compat.h"
 #include "nfkit.h"
 #include "uapi/xt_CLONE.h"
 
@@ -26,6 +27,11 @@ static struct nfkit_rule *clone_rule(const struct xt_clone_info_v1 *info)
 	return (struct nfkit_rule *)(unsigned long)info->rule;
 }
 
+static u8 clone_point(const struct xt_action_param *par)
+{
+	return NFKIT_POINT_RULE | par->state->hook;
+}
+
 static unsigned int clone_tg_v0(struct sk_buff *skb,
 				const struct xt_action_param *par)
 {
@@ -36,7 +42,7 @@ static unsigned int clone_tg_v0(struct sk_buff *skb,
 	local_bh_disable();
 	target = nfkit_target_of_mark(nfkit_net(xt_net(par)), info->mark);
 	if (target)
-		nfkit_reroute(target, skb, par->state);
+		nfkit_clone(target, skb, par->state, clone_point(par));
 	local_bh_enable();
 	return XT_CONTINUE;
 }
@@ -46,15 +52,12 @@ static unsigned int clone_tg_v1(struct sk_buff *skb,
 {
 	const struct xt_clone_info_v1 *info = par->targinfo;
 	const struct nfkit_rule *rule = clone_rule(info);
-	unsigned int i;
 
 	local_bh_disable();
-	for (i = 0; i < rule->count; i++) {
-		if (info->kind == XT_CLONE_MARK)
-			nfkit_reroute(rule->targets[i], skb, par->state);
-		else
-			nfkit_layer2(rule->targets[i], skb, par->state);
-	}
+	if (info->kind == XT_CLONE_DEVICES)
+		nfkit_clone_devices(rule->targets, rule->count, skb, par->state);
+	else
+		nfkit_clone(rule->targets[0], skb, par->state, clone_point(par));
 	local_bh_enable();
 	return XT_CONTINUE;
 }
@@ -80,7 +83,8 @@ static int clone_tg_check_v0(const struct xt_tgchk_param *par)
 
 	if (err)
 		return err;
-	return nfkit_target_get(par->net, &key) ? 0 : -ENOMEM;
+	return PTR_ERR_OR_ZERO(nfkit_target_get_for(par->net, &key,
+						    NFKIT_USER_RULE));
 }
 
 /* How many devices a rule names; 0 if they are not as they should be. */
@@ -111,7 +115,8 @@ static unsigned int clone_count_devices(const struct xt_clone_info_v1 *info)
 static void clone_free_rule(struct nfkit_rule *rule)
 {
 	while (rule->count)
-		nfkit_target_put(rule->targets[--rule->count]);
+		nfkit_target_put_for(rule->targets[--rule->count],
+				     NFKIT_USER_RULE);
 	kfree(rule);
 }
 
@@ -139,6 +144,15 @@ static int clone_tg_check_v1(const struct xt_tgchk_param *par)
 			return -EINVAL;
 		key.kind = NFKIT_DEVICE;
 		break;
+	case XT_CLONE_TARGET:
+		BUILD_BUG_ON(XT_CLONE_NAME_SIZE != NFKIT_NAME_SIZE);
+		if (!nfkit_name_field_valid(info->target) ||
+		    memchr_inv((const char *)info->devices + sizeof(info->target), 0,
+			       sizeof(info->devices) - sizeof(info->target)))
+			return -EINVAL;
+		key.kind = NFKIT_NAMED;
+		strscpy(key.name, info->target, sizeof(key.name));
+		break;
 	default:
 		return -EINVAL;
 	}
@@ -152,10 +166,10 @@ static int clone_tg_check_v1(const struct xt_tgchk_param *par)
 		if (key.kind == NFKIT_DEVICE)
 			strscpy(key.device, info->devices[rule->count],
 				sizeof(key.device));
-		target = nfkit_target_get(par->net, &key);
-		if (!target) {
+		target = nfkit_target_get_for(par->net, &key, NFKIT_USER_RULE);
+		if (IS_ERR(target)) {
 			clone_free_rule(rule);
-			return -ENOMEM;
+			return PTR_ERR(target);
 		}
 		rule->targets[rule->count++] = target;
 	}
@@ -172,7 +186,7 @@ static void clone_tg_destroy_v0(const struct xt_tgdtor_param *par)
 	rcu_read_lock();
 	target = nfkit_target_of_mark(nfkit_net(par->net), info->mark);
 	rcu_read_unlock();
-	nfkit_target_put(target);
+	nfkit_target_put_for(target, NFKIT_USER_RULE);
 }
 
 static void clone_tg_destroy_v1(const struct xt_tgdtor_param *par)
@@ -214,14 +228,22 @@ static struct xt_target clone_tg_reg[] __read_mostly = {
 #endif
 };
 
+/* Copies that are sent at once may bring x_tables back to where it is now. */
 int __init nfkit_xt_init(void)
 {
-	return xt_register_targets(clone_tg_reg, ARRAY_SIZE(clone_tg_reg));
+	int err;
+
+	static_key_slow_inc(&xt_tee_enabled);
+	err = xt_register_targets(clone_tg_reg, ARRAY_SIZE(clone_tg_reg));
+	if (err)
+		static_key_slow_dec(&xt_tee_enabled);
+	return err;
 }
 
 void nfkit_xt_exit(void)
 {
 	xt_unregister_targets(clone_tg_reg, ARRAY_SIZE(clone_tg_reg));
+	static_key_slow_dec(&xt_tee_enabled);
 }
 
 MODULE_ALIAS("xt_CLONE");

@@ -88,7 +88,17 @@ export function clone(host: Host, family: IpFamily, chain: string, matches = '',
   }
 }
 
-/** Counters of the module in a namespace, by mark or as `dev:eth2`; those that are zero are not there. */
+/** Appends `-j CLONE --target NAME` with what comes before it. */
+export function cloneTo(host: Host, family: IpFamily, chain: string, target: string, matches = '', table = chain === 'POSTROUTING' ? 'mangle' : 'filter'): void {
+  const nf = Netfilter.open({ family, netns: host.netns })
+  try {
+    nf.updateSync(table, (draft) => { draft.chain(chain).append(`${matches} -j CLONE --target ${target}`.trim()) })
+  } finally {
+    nf.close()
+  }
+}
+
+/** Counters of the module in a namespace, by mark, or as `dev:eth2`, `target:probe` or `target:probe:eth2`; those that are zero are not there. */
 export function counters(host: Host, of: number | string = MARK): Record<string, number> {
   const wanted = typeof of === 'number' ? `mark:0x${of.toString(16)}` : of
   const [names = [], ...lines] = host.netns.readProc('nfkit').trim().split('\n').map((line) => line.split(' '))

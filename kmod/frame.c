@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Copies of packets as frames.
+ *
+ * One has the MAC header that the packet came in with. What was made on this
+ * box has none yet: then the copy comes from the address of the original's
+ * device and is for nobody, 00:00:00:00:00:00.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <linux/if_vlan.h>
+#include <linux/netdevice.h>
+
+#include "compat.h"
+#include "nfkit.h"
+
+static bool nfkit_is_ip(const struct nf_hook_state *state)
+{
+	return state->pf == NFPROTO_IPV4 || state->pf == NFPROTO_IPV6;
+}
+
+/* How long the MAC header before skb->data is; negative: there is none. */
+static int nfkit_mac_len(const struct sk_buff *skb,
+			 const struct nf_hook_state *state)
+{
+	const struct net_device *dev = state->in ?: state->out;
+	long len;
+
+	if (!skb_mac_header_was_set(skb))
+		return -1;
+	if (nfkit_is_ip(state)) {
+		if (state->hook == NF_INET_LOCAL_OUT || !skb->skb_iif)
+			return -1;
+		dev = state->in;
+	}
+	if (dev && dev->type != ARPHRD_ETHER && dev->type != ARPHRD_LOOPBACK)
+		return -1;
+	len = skb->data - skb_mac_header(skb);
+	/* At egress the data begins with it. */
+	if (!len && state->pf == NFPROTO_NETDEV)
+		return 0;
+	return len >= ETH_HLEN && len <= ETH_HLEN + 2 * VLAN_HLEN ? len : -1;
+}
+
+/*
+ * Past the route of a forwarded packet its MAC header is written over, in the
+ * head that clones share; before, whoever changes a packet looks for clones.
+ */
+static bool nfkit_is_rewritten(const struct nf_hook_state *state)
+{
+	return nfkit_is_ip(state) && state->hook != NF_INET_LOCAL_IN &&
+	       state->hook != NF_INET_PRE_ROUTING;
+}
+
+/* From skb->data on, with a head of its own. */
+static struct sk_buff *nfkit_copy_head(struct sk_buff *skb, int room)
+{
+	int headroom = skb_headroom(skb);
+	struct sk_buff *copy;
+
+	room = max(room, headroom);
+	copy = __pskb_copy(skb, room, GFP_ATOMIC);
+	if (copy && room != headroom)
+		skb_headers_offset_update(copy, room - headroom);
+	return copy;
+}
+
+static void nfkit_make_header(struct sk_buff *copy,
+			      const struct nf_hook_state *state)
+{
+	struct ethhdr *eth;
+
+	if (nfkit_is_ip(state))
+		copy->protocol = state->pf == NFPROTO_IPV4 ? htons(ETH_P_IP) :
+							     htons(ETH_P_IPV6);
+	eth = skb_push(copy, ETH_HLEN);
+	eth_zero_addr(eth->h_dest);
+	if (state->out && state->out->type == ARPHRD_ETHER)
+		ether_addr_copy(eth->h_source, state->out->dev_addr);
+	else
+		eth_zero_addr(eth->h_source);
+	eth->h_proto = copy->protocol;
+}
+
+static struct sk_buff *nfkit_frame_without_header(struct sk_buff *skb,
+						  const struct nf_hook_state *state,
+						  int room)
+{
+	int before = skb_network_offset(skb);
+	struct sk_buff *copy;
+
+	copy = nfkit_copy_head(skb, room + ETH_HLEN);
+	if (!copy)
+		return NULL;
+	/* Of a device that has other headers. */
+	if (before > 0 && !pskb_pull(copy, before)) {
+		kfree_skb(copy);
+		return NULL;
+	}
+	nfkit_make_header(copy, state);
+	return copy;
+}
+
+/* What leaves by devices, before one of them changes its own. */
+struct sk_buff *nfkit_frame(struct sk_buff *skb,
+			    const struct nf_hook_state *state,
+			    const struct net_device *dev)
+{
+	int room = LL_RESERVED_SPACE(dev);
+	int mac_len = nfkit_mac_len(skb, state);
+	struct sk_buff *copy;
+
+	if (mac_len < 0) {
+		copy = nfkit_frame_without_header(skb, state, room);
+	} else if (nfkit_is_rewritten(state)) {
+		__skb_push(skb, mac_len);
+		copy = nfkit_copy_head(skb, room);
+		__skb_pull(skb, mac_len);
+	} else {
+		copy = skb_clone(skb, GFP_ATOMIC);
+		if (copy)
+			__skb_push(copy, mac_len);
+	}
+	if (!copy)
+		return NULL;
+	skb_scrub_packet(copy, false);
+	skb_clear_tstamp(copy);
+	skb_forward_csum(copy);
+	skb_reset_mac_header(copy);
+	skb_reset_mac_len(copy);
+	/* A bridge has moved past tags that the frame still has. */
+	if (mac_len > ETH_HLEN)
+		copy->protocol = eth_hdr(copy)->h_proto;
+	return copy;
+}
+
+/* One frame that is not to be cut into segments. */
+static int nfkit_trim(struct sk_buff *frame, u32 length)
+{
+	if (frame->len <= length)
+		return 0;
+	if (frame->ip_summed == CHECKSUM_PARTIAL && skb_checksum_help(frame))
+		return -ENOMEM;
+	frame->ip_summed = CHECKSUM_NONE;
+	return pskb_trim(frame, length);
+}
+
+/* Segments are a list. NULL: no memory. */
+static struct sk_buff *nfkit_snap(struct sk_buff *frame, u32 length)
+{
+	struct sk_buff *segments = frame, *segment;
+
+	if (frame->len <= length)
+		return frame;
+	if (skb_is_gso(frame)) {
+		segments = skb_gso_segment(frame, 0);
+		if (IS_ERR_OR_NULL(segments)) {
+			kfree_skb(frame);
+			return NULL;
+		}
+		consume_skb(frame);
+	}
+	skb_list_walk_safe(segments, segment, frame) {
+		if (nfkit_trim(segment, length)) {
+			kfree_skb_list(segments);
+			return NULL;
+		}
+	}
+	return segments;
+}
+
+static int nfkit_address(struct sk_buff *frame,
+			 const struct nfkit_output_config *config)
+{
+	if (config->flags & NFKIT_OUTPUT_DESTINATION) {
+		if (skb_cow_head(frame, 0))
+			return -ENOMEM;
+		ether_addr_copy(eth_hdr(frame)->h_dest, config->destination);
+	}
+	if (config->flags & NFKIT_OUTPUT_VLAN)
+		return skb_vlan_push(frame, htons(config->vlan_protocol),
+				     config->vlan_tci);
+	return 0;
+}
+
+/*
+ * What an output wants of the frame, which it has for itself: a frame, or a list
+ * of segments. NULL: no memory, and the frame is gone.
+ */
+struct sk_buff *nfkit_frame_edit(struct sk_buff *frame,
+				 const struct nfkit_output *output)
+{
+	if (output->config.flags && nfkit_address(frame, &output->config)) {
+		kfree_skb(frame);
+		return NULL;
+	}
+	if (!output->sinks->snaplen)
+		return frame;
+	return nfkit_snap(frame, output->sinks->snaplen);
+}

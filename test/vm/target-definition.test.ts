@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// Clone targets by name: defined, changed and deleted while rules name them, whose they are, and how they end.
+
+import { spawn } from 'node:child_process'
+import { readFileSync, statSync } from 'node:fs'
+import t from 'tap'
+import { CloneTarget, Link, Netns } from '../../lib/index.js'
+import type { Host } from '../../lib/lab/index.js'
+import { datagram } from '../support/datagram.js'
+import { arrivals, cloneTo, counters, MARK, type MirrorLab, mirrorLab, noModule, packetOf, sorted, until, withModule } from '../support/module.js'
+import { run } from '../support/outside.js'
+
+withModule(t)
+
+const N = 60
+const macOf = (host: Host, device = 'eth0') => Link.get(device, { netns: host.netns }).mac!
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+
+/** Frames of h1 to the box, each another. */
+const toBox = ({ h1, box }: MirrorLab) => Array.from({ length: N }, (_, i) =>
+  datagram({ to: macOf(box), from: macOf(h1), source: '192.168.1.1', destination: '192.168.1.254', fill: i, size: 20 + i }))
+
+t.test('defined, changed and closed while a rule names it', { skip: noModule }, async (t) => {
+  const net = await mirrorLab(t)
+  const { h1, box, monitor } = net
+  const { netns } = box
+  const sent = toBox(net)
+  const send = async () => { for (const frame of sent) h1.sendFrame('eth0', frame) }
+  t.equal(statSync('/dev/nfkit').mode & 0o777, 0o600)
+  cloneTo(box, 'ipv4', 'INPUT', 'probe', '-p udp')
+
+  await send()
+  await until(() => counters(box, 'target:probe')['seen'] === N)
+  t.same(counters(box, 'target:probe'), { seen: N, no_target: N }, 'before it is defined')
+  const target = CloneTarget.create({ name: 'probe', netns, devices: ['eth2'] })
+  t.same(CloneTarget.list(netns), ['probe'])
+  const first = await arrivals(box, 'eth2', monitor, send, () => N, { whole: true })
+  t.same(sorted(first), sorted(sent.map(hex)), 'the frames')
+  const bytes = sent.reduce((sum, frame) => sum + frame.length, 0)
+  t.same(counters(box, 'target:probe'), { seen: 2 * N, no_target: N, cloned: N, sent: N, bytes })
+  t.same(counters(box, 'target:probe:eth2'), { seen: N, cloned: N, sent: N, bytes })
+
+  target.set({ devices: ['eth2'], reroute: MARK, sample: 10 })
+  const second = await arrivals(box, 'eth2', monitor, send, () => 2 * N / 10)
+  const chosen = sent.filter((_, i) => i % 10 === 0)
+  t.same(sorted(second), sorted([...chosen, ...chosen].map(packetOf)), 'every tenth by both sinks')
+  t.same(counters(box, 'target:probe:eth2')['sent'], N + N / 10, 'its device goes on counting')
+  t.match(target.stats(), { seen: 3 * N, sampledOut: N - N / 10, cloned: N + 2 * N / 10, sent: N + 2 * N / 10, reroute: MARK, sample: 10, rules: 1 })
+
+  t.throws(() => CloneTarget.create({ name: 'probe', netns, devices: ['eth2'] }), { code: 'EEXIST' })
+  t.throws(() => CloneTarget.create({ name: 'probe', netns, devices: ['eth2'], persistent: true }), { code: 'EPERM' })
+  t.throws(() => CloneTarget.delete('probe', netns), { code: 'EPERM' })
+  target.close()
+  t.throws(() => target.stats(), { code: 'NFKIT_CLOSED' })
+  t.throws(() => CloneTarget.get('probe', netns), { code: 'ENOENT' })
+  await send()
+  await until(() => counters(box, 'target:probe')['seen'] === 4 * N)
+  t.equal(counters(box, 'target:probe')['no_target'], 2 * N, 'the rule still names it')
+})
+
+t.test('persistent, and gone with its namespace', { skip: noModule }, async (t) => {
+  const netns = Netns.create()
+  CloneTarget.create({ name: 'stays', netns, reroute: 5, persistent: true }).close()
+  t.match(CloneTarget.get('stays', netns), { name: 'stays', persistent: true, reroute: 5, sample: 1, devices: [] })
+  CloneTarget.create({ name: 'stays', netns, reroute: 6, persistent: true }).close()
+  t.equal(CloneTarget.get('stays', netns).reroute, 6)
+  CloneTarget.delete('stays', netns)
+  t.same(CloneTarget.list(netns), [])
+  t.throws(() => CloneTarget.delete('stays', netns), { code: 'ENOENT' })
+  CloneTarget.create({ name: 'stays', netns, reroute: 6, persistent: true }).close()
+  const target = CloneTarget.create({ name: 'mine', netns, reroute: 5 })
+  netns.close()
+  await until(() => {
+    try {
+      target.stats()
+      return false
+    } catch (error) {
+      return (error as { code: string }).code === 'ENETDOWN'
+    }
+  })
+  t.throws(() => target.set({ reroute: 7 }), { code: 'ENETDOWN' })
+  target.close()
+})
+
+t.test('the owner is killed', { skip: noModule }, async (t) => {
+  const netns = Netns.create()
+  t.teardown(() => netns.close())
+  const owner = spawn('nsenter', [`--net=${netns.path}`, '--', process.execPath, '--input-type=module', '-e', `
+    const { CloneTarget } = await import(${JSON.stringify(new URL('../../lib/index.js', import.meta.url).href)})
+    for (let i = 0; i < 100; i++) globalThis['t' + i] = CloneTarget.create({ name: 't' + i, devices: ['eth0', 'eth1'] })
+    setInterval(() => {}, 1000)`], { stdio: ['ignore', 'inherit', 'inherit'] })
+  t.teardown(() => { owner.kill('SIGKILL') })
+  await until(() => CloneTarget.list(netns).length === 100)
+  t.throws(() => run(netns, 'rmmod', 'nfkit'), /in use/, 'its descriptor holds the module')
+  owner.kill('SIGKILL')
+  await until(() => CloneTarget.list(netns).length === 0)
+  t.equal(netns.readProc('nfkit').trim().split('\n').length, 1, 'nothing is left')
+  await until(() => /^nfkit \d+ 0 /m.test(readFileSync('/proc/modules', 'utf8')), 'nothing is held')
+})

@@ -15,7 +15,7 @@ export interface CloneEventsOptions {
   signal?: AbortSignal | undefined
 }
 
-/** An item of {@link watchCloneTargets}: an event, or word of those that found no room, exactly where they are missing. */
+/** An item of {@link CloneTarget.watch}: an event, or word of those that found no room, exactly where they are missing. */
 export type CloneEvent = { type: 'event' } & Omit<EventRecord, 'lost'> | {
   type: 'loss'
   count: number
@@ -24,14 +24,7 @@ export type CloneEvent = { type: 'event' } & Omit<EventRecord, 'lost'> | {
 /** Bytes that may wait in this process; the kernel keeps at least 1024 events beside. */
 const WATCH_LIMIT = 1 << 20
 
-/**
- * Tells what happens to the clone targets of a namespace from now on: that programs define and delete them, that devices of their
- * outputs go and come back, that nothing is left where copies could go.
- *
- *     for await (const item of watchCloneTargets()) if (item.type === 'event') console.log(item.event, item.target, item.device?.name)
- *
- * @throws NfkitError NFKIT_MODULE_NOT_LOADED, EPERM without CAP_NET_ADMIN in the namespace, ENOSPC when buffers there have 256 MiB
- */
+/** See CloneTarget.watch. */
 export function watchCloneTargets(options: CloneEventsOptions = {}): Watch<CloneEvent> {
   checkKeys(options, ['netns', 'signal'], 'options')
   const { netns, signal } = options

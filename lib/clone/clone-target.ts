@@ -2,11 +2,13 @@
 // Clone targets: where copies go of the packets that rules and hooks hand over.
 
 import { inspect } from 'node:util'
+import type { Watch } from '../events.js'
 import { checkBoolean, checkKeys } from '../net/check.js'
 import type { NetnsLike } from '../netns.js'
 import type { CloneTargetState } from '../wire/module/target.js'
 import { checkObjectName } from './check.js'
 import { CLONE_CONFIG_KEYS, type CloneTargetConfig, cloneConfigOf } from './clone-config.js'
+import { type CloneEvent, type CloneEventsOptions, watchCloneTargets } from './clone-events.js'
 import { ModuleDevice, withDevice } from './device.js'
 
 export interface CloneTargetOptions extends CloneTargetConfig {
@@ -73,6 +75,18 @@ export class CloneTarget {
   static delete(name: string, netns?: NetnsLike): void {
     checkObjectName(name, 'name')
     withDevice(netns, (device) => { device.deleteTarget(name) })
+  }
+
+  /**
+   * Tells what happens to the clone targets of a namespace from now on: that programs define and delete them, that devices of their outputs
+   * go and come back, that nothing is left where copies could go.
+   *
+   *     for await (const item of CloneTarget.watch()) if (item.type === 'event') console.log(item.event, item.target, item.device?.name)
+   *
+   * @throws NfkitError NFKIT_MODULE_NOT_LOADED, EPERM without CAP_NET_ADMIN in the namespace, ENOSPC when buffers there have 256 MiB
+   */
+  static watch(options: CloneEventsOptions = {}): Watch<CloneEvent> {
+    return watchCloneTargets(options)
   }
 
   /**

@@ -5,8 +5,14 @@ import { FEATURE, LIMIT } from './constants.js'
 import { sized, Struct, textOf } from './layout.js'
 import { CAPTURE, CAPTURE_STATS, DELETE, EVENTS, INFO, LIST, NETNS } from './structs.js'
 
-/** Something that the module can do, see NFKIT_FEATURE_* (kmod/uapi/nfkit.h). */
-export type ModuleFeature = keyof typeof FEATURE
+/** Something that the module can do: NFKIT_FEATURE_* (kmod/uapi/nfkit.h). */
+export type ModuleFeature =
+  /** Clone targets by name, with the sinks `reroute`, `devices`, `capture`, and their sampling, snaplen, rate and queue bound. */
+  | 'targets' | 'reroute' | 'devices' | 'capture' | 'limits'
+  /** Hooks at the points of IPv4 and IPv6, of the bridge, at `ingress` and at `egress`. */
+  | 'hooks' | 'hooksBridge' | 'hooksIngress' | 'hooksEgress'
+
+const BITS: Readonly<Record<ModuleFeature, number>> = FEATURE
 
 /** What the module has in a network namespace. */
 export interface ModuleInfo {
@@ -30,7 +36,7 @@ export function decodeInfo(bytes: Uint8Array): ModuleInfo {
   const info = new Struct(INFO, bytes)
   const features = info.get('features')
   return {
-    features: (Object.keys(FEATURE) as ModuleFeature[]).filter((name) => (features & FEATURE[name]) !== 0),
+    features: (Object.keys(BITS) as ModuleFeature[]).filter((name) => (features & BITS[name]) !== 0),
     targets: info.get('targets'), hooks: info.get('hooks'), captures: info.get('captures'),
     maxTargets: info.get('max_targets'), maxHooks: info.get('max_hooks'), maxCaptures: info.get('max_captures'), maxDevices: info.get('max_outputs'),
   }

@@ -55,6 +55,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/hook.js')).hook,
   },
   {
+    name: 'capture', summary: 'packets of clone targets, hook points and chains: printed, or written for Wireshark',
+    load: async () => (await import('./commands/capture.js')).captureCommand,
+  },
+  {
     name: 'module', summary: 'the kernel module: is it there, build it, load it',
     load: async () => (await import('./commands/module.js')).module,
   },

@@ -29,13 +29,16 @@ export interface CaptureFacts {
 }
 
 export async function writeCapture(
-  capture: AsyncIterable<CaptureBatch> & { close(): void }, { since, snaplen, names }: CaptureFacts, sink: CaptureSink,
+  capture: AsyncIterable<CaptureBatch> & { close(): void }, { since, snaplen, names }: CaptureFacts, sink: CaptureSink, most: number,
 ): Promise<void> {
   const { write, end } = writerOf(sink)
   const file = new RecordPcapng({ application: 'nfkit', snaplen, nameOf: names.of })
   try {
     await write(file.begin())
-    for await (const batch of capture) await write(file.write(batch.cursor(), batch.size))
+    for await (const batch of capture) {
+      await write(file.write(batch.cursor(), batch.size, most - file.packets))
+      if (file.packets >= most) break
+    }
     await write(file.end(since, nanoseconds()))
   } finally {
     capture.close()

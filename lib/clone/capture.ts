@@ -136,11 +136,15 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
    * it rejects with the reason) or by {@link close}. Times have nanoseconds; interfaces are the devices that packets came by, or left
    * by; a VLAN tag that the hardware took off is put back; losses are told where they are and at the end.
    * @param sink a stream of Node.js, or a function that gets the bytes and may answer a promise
+   * @param options `count`: end after so many packets, 1 to 2^53 - 1
    * @returns what the capture did
    * @throws what the sink throws, after the capture was closed
    */
-  async pipe(sink: CaptureSink): Promise<CaptureStats> {
-    await writeCapture(this, this.#facts, sink)
+  async pipe(sink: CaptureSink, options: { count?: number | undefined } = {}): Promise<CaptureStats> {
+    checkKeys(options, ['count'], 'options')
+    const { count } = options
+    if (count !== undefined) checkInteger(count, 1, Number.MAX_SAFE_INTEGER, 'count', 'packets')
+    await writeCapture(this, this.#facts, sink, count ?? Infinity)
     return this.stats()
   }
 

@@ -102,8 +102,8 @@ const show = action({
   },
 })
 
-const ADD_OPTIONS = {
-  at: { type: 'value', value: 'POINT', help: `${Object.keys(HOOK_POINTS).join(', ')}` },
+/** Which packets of a hook point. */
+export const PACKET_OPTIONS = {
   ipv4: { ...FAMILY_OPTIONS.ipv4, help: 'packets of IPv4 alone' },
   ipv6: { ...FAMILY_OPTIONS.ipv6, help: 'packets of IPv6 alone' },
   priority: { type: 'value', value: 'NUMBER', help: 'hooks are met in the order of this; 0 unless told, as the table filter; --priority=-300 before' },
@@ -114,6 +114,11 @@ const ADD_OPTIONS = {
   match: { type: 'value', value: 'JSON', help: 'which packets, as PacketMatch takes it; every one unless told' },
   bpf: { type: 'value', value: 'FILE', help: 'which packets, as a program that tcpdump -ddd printed; - is the standard input' },
   link: { type: 'value', value: 'RAW|EN10MB', help: 'with --bpf: what tcpdump got with -y' },
+} as const
+
+const ADD_OPTIONS = {
+  at: { type: 'value', value: 'POINT', help: `${Object.keys(HOOK_POINTS).join(', ')}` },
+  ...PACKET_OPTIONS,
   drop: { type: 'flag', help: 'drop them; without this and the next three they are accepted' },
   redirect: { type: 'value', value: 'TARGET', help: 'give them to this clone target instead of sending them on' },
   'or-drop': { type: 'flag', help: 'with --redirect: drop what the target does not take' },
@@ -137,7 +142,8 @@ function verdictOf(options: AddOptions): HookVerdict {
   return drop === true ? 'drop' : 'accept'
 }
 
-function matchOf({ match, bpf, link }: AddOptions): HookMatch | undefined {
+/** Which packets, by the options --match, --bpf and --link. */
+export function matchOf({ match, bpf, link }: Pick<AddOptions, 'match' | 'bpf' | 'link'>): HookMatch | undefined {
   if (match !== undefined && bpf !== undefined) throw new UsageError('--match and --bpf cannot be given together')
   if ((bpf === undefined) !== (link === undefined)) throw new UsageError('--bpf and --link go together')
   if (bpf !== undefined) return { program: readFileSync(bpf === '-' ? 0 : bpf, 'utf8'), link: oneOf('--link', link!, ['RAW', 'EN10MB']) }
@@ -155,7 +161,7 @@ function markOf(text: string | undefined): number | { value: number; mask: numbe
   return mask === undefined ? integer('--mark', value) : { value: integer('--mark', value), mask: integer('--mark', mask) }
 }
 
-function priorityOf(text: string | undefined): number | undefined {
+export function priorityOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   return text.startsWith('-') ? -integer('--priority', text.slice(1)) : integer('--priority', text)
 }

@@ -43,6 +43,7 @@ export class RecordPcapng {
   readonly #interfaces = new Map<number, Interface>()
   #last: Interface | undefined
   #lost = 0
+  #packets = 0
   #bytes = new Uint8Array(0)
   #view = new DataView(this.#bytes.buffer)
   #length = 0
@@ -59,12 +60,20 @@ export class RecordPcapng {
     return this.#writer.take()
   }
 
-  /** The next blocks, of the records from where the cursor is. @param bytes about how many bytes these have */
-  write(cursor: RecordCursor, bytes: number): Uint8Array {
+  /** Packets that were written. */
+  get packets(): number { return this.#packets }
+
+  /**
+   * The next blocks, of the records from where the cursor is.
+   * @param bytes about how many bytes these have
+   * @param most packets of them at most
+   */
+  write(cursor: RecordCursor, bytes: number, most = Infinity): Uint8Array {
     this.#bytes = new Uint8Array(bytes + (bytes >> 3) + 256)
     this.#view = new DataView(this.#bytes.buffer)
     this.#length = 0
-    while (cursor.next()) {
+    const last = this.#packets + most
+    while (this.#packets < last && cursor.next()) {
       if (cursor.type === RECORD_TYPE.packet) this.#packet(cursor)
       else if (cursor.type === RECORD_TYPE.packetsLost) this.#lost += cursor.lost
     }
@@ -92,6 +101,7 @@ export class RecordPcapng {
     this.#lost = 0
     found.lost += lost
     found.delivered++
+    this.#packets++
     this.#last = found
 
     const tag = vlanProtocol !== 0 && link === LINK.EN10MB && captured > ADDRESSES ? TAG : 0

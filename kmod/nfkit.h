@@ -73,10 +73,12 @@ struct nfkit_counters {
 
 /**
  * struct nfkit_net - what the module keeps for a network namespace
+ * @net: that
  * @lock: see there
  * @changes: held while programs define and delete targets; before @lock
  * @targets: clone targets by what they are for
  * @target_count: how many of them programs have defined
+ * @hooks: hooks that programs made; under @lock
  * @hook_count: how many hooks there are
  * @capture_count: how many descriptors capture
  * @files: open descriptors, see device.c
@@ -86,11 +88,13 @@ struct nfkit_counters {
  * @ready: @lock can be taken
  */
 struct nfkit_net {
-	/* @targets, the users of each and what is defined; within the RTNL */
+	struct net *net;
+	/* @targets, the users of each and what is defined; @hooks; within the RTNL */
 	struct mutex lock;
 	struct mutex changes;
 	struct hlist_head targets[64];
 	unsigned int target_count;
+	struct list_head hooks;
 	unsigned int hook_count;
 	unsigned int capture_count;
 	struct list_head files;

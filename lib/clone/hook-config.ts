@@ -19,8 +19,9 @@ export interface HookSpec {
   /** At the points of IPv4 and IPv6; both unless told. */
   family?: IpFamily | undefined
   /**
-   * Hooks of a point are met in the order of this, -2147483648 to 2147483647; 0 unless told, which is that of the table filter
-   * (NF_IP_PRI_*, include/uapi/linux/netfilter_ipv4.h). Fragments of IPv4 are put together at -400 where connections are tracked.
+   * Hooks of a point are met in the order of this, -2147483648 to 2147483647; unless told that of the table filter: 0 (NF_IP_PRI_*,
+   * include/uapi/linux/netfilter_ipv4.h), or -200 at the points of the bridge (NF_BR_PRI_*, netfilter_bridge.h), where br_netfilter takes IP packets
+   * at -1 and 0 and leaves out the hooks beside it. Fragments of IPv4 are put together at -400 where connections are tracked.
    */
   priority?: number | undefined
   /** Name of the device that packets came by; any unless told. `ingress` needs it. A device is found by its name when packets come. */
@@ -49,12 +50,14 @@ export const HOOK_SPEC_KEYS = [
 ] as const satisfies readonly (keyof HookSpec)[]
 
 const MOST = 0xffffffff
+const NF_BR_PRI_FILTER_BRIDGED = -200
 const PLACES = ['in', 'out', 'physIn', 'physOut'] as const
 
 /** @throws TypeError, RangeError; one that names the field and the point for what does not go together there */
 export function hookConfigOf(spec: HookSpec): HookConfig {
-  const { at, family = null, priority = 0, match, clone = null } = spec
+  const { at, family = null, match, clone = null } = spec
   if (!isHookPoint(at)) throw invalidArgument('at', Object.keys(HOOK_POINTS).join(', '), at)
+  const { priority = at.startsWith('bridge-') ? NF_BR_PRI_FILTER_BRIDGED : 0 } = spec
   const rules = HOOK_POINTS[at]
   if (family !== null) {
     if (family !== 'ipv4' && family !== 'ipv6') throw invalidArgument('family', 'ipv4 or ipv6', family)

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// What every verdict does to real packets at every hook point, IPv4 and IPv6, as the receivers see it.
+
+import t from 'tap'
+import { PacketQueue } from '../../lib/index.js'
+import type { IpFamily } from '../../lib/wire/ip.js'
+import { HOOK_POINTS, type HookPoint } from '../../lib/wire/module/hook-points.js'
+import type { HookConfig } from '../../lib/wire/module/hook.js'
+import { FAMILIES, hookAt, type HookLab, hookLab, programOf, PORT, statsOf, Stream, targetOf, WAYS } from '../support/hooks.js'
+import { noModule, until, withModule } from '../support/module.js'
+
+withModule(t)
+
+const N = 5
+const POINTS = Object.keys(HOOK_POINTS) as HookPoint[]
+
+/** One after another, all in one lab: each with a hook of its own. */
+async function each(net: HookLab, run: (at: HookPoint, family: IpFamily, stream: Stream, set: (changes?: Partial<HookConfig>) => void) => Promise<void>, points = POINTS) {
+  for (const at of points) {
+    for (const family of FAMILIES) {
+      const stream = await Stream.open(net, WAYS[at], family)
+      try {
+        await run(at, family, stream, (changes) => net.device.setHook('h', hookAt(at, family, changes), { persistent: false, create: true }))
+      } finally {
+        net.device.deleteHook('h')
+        stream.close()
+      }
+    }
+  }
+}
+
+t.test('verdicts at every point', { skip: noModule }, async (t) => {
+  const net = await hookLab(t)
+  const { device, monitor } = net
+  const stats = () => statsOf(device, 'h')
+
+  await t.test('accept', async (t) => {
+    await each(net, async (at, family, stream, set) => {
+      set()
+      t.equal(await stream.pass(N, N), N, `${at} ${family}`)
+      t.match(stats(), { matched: N, accepted: N }, `${at} ${family}`)
+    })
+  })
+
+  await t.test('drop', async (t) => {
+    await each(net, async (at, family, stream, set) => {
+      set({ verdict: 'drop' })
+      t.equal(await stream.pass(N, 0), 0, `${at} ${family}`)
+      t.match(stats(), { matched: N, dropped: N }, `${at} ${family}`)
+      t.equal(stats().accepted, undefined)
+    })
+  })
+
+  await t.test('repeat: until the mark no longer matches, or the limit is reached', async (t) => {
+    await each(net, async (at, family, stream, set) => {
+      const match = { family, protocol: 'udp', destinationPort: PORT } as const
+      set({ verdict: { repeat: 3 }, mark: { value: 7, mask: 0xff }, program: programOf({ ...match, mark: 0 }) })
+      t.equal(await stream.pass(N, N), N, `${at} ${family}`)
+      t.match(stats(), { matched: N, accepted: N, repeated: N }, `${at} ${family}`)
+      t.equal(stats().unfinished, undefined)
+      device.setHook('h', hookAt(at, family, { verdict: { repeat: 3 }, mark: { value: 7, mask: 0xff } }), { persistent: false, create: false })
+      t.equal(await stream.pass(N, N), N)
+      t.match(stats(), { matched: 2 * N, accepted: 2 * N, repeated: N + 3 * N, unfinished: N }, `${at} ${family}`)
+    })
+  })
+
+  await t.test('queue: a program decides; without one the packet is dropped, or with bypass accepted', async (t) => {
+    const points = POINTS.filter((at) => HOOK_POINTS[at].queue)
+    const queue = PacketQueue.open(77, { netns: net.box.netns })
+    t.teardown(() => queue.close())
+    let taken = 0
+    const reading = (async () => { for await (const packet of queue) if (taken++ % 2 === 0) packet.accept(); else packet.drop() })()
+    await each(net, async (at, family, stream, set) => {
+      taken = 0
+      set({ verdict: { queue: 77 } })
+      t.equal(await stream.pass(2 * N, N), N, `${at} ${family}: every other packet`)
+      t.equal(taken, 2 * N)
+      t.match(stats(), { matched: 2 * N, queued: 2 * N }, `${at} ${family}`)
+    }, points)
+    queue.close()
+    await reading
+    await each(net, async (at, family, stream, set) => {
+      set({ verdict: { queue: 77 } })
+      t.equal(await stream.pass(N, 0), 0, `${at} ${family}: nobody listens`)
+      device.setHook('h', hookAt(at, family, { verdict: { queue: 77, bypass: true } }), { persistent: false, create: false })
+      t.equal(await stream.pass(N, N), N, `${at} ${family}: bypass`)
+      t.match(stats(), { matched: 2 * N, queued: 2 * N }, `${at} ${family}`)
+    }, points)
+  })
+
+  await t.test('redirect: to the monitor instead of on its way; and a clone with accept and drop', async (t) => {
+    const watch = monitor.capture('eth0', { promiscuous: true, direction: 'in', filter: ({ packet }) => packet?.udp?.destinationPort === PORT })
+    let copies = 0
+    const reading = (async () => { for await (const item of watch) if (item.type === 'frame') copies++ })()
+    await each(net, async (at, family, stream, set) => {
+      set({ verdict: { redirect: 'mon', onFail: 'drop' } })
+      t.equal(await stream.pass(N, 0), 0, `${at} ${family}: no such target, dropped`)
+      device.setHook('h', hookAt(at, family, { verdict: { redirect: 'mon' } }), { persistent: false, create: false })
+      t.equal(await stream.pass(N, N), N, `${at} ${family}: no such target, accepted`)
+      t.match(stats(), { matched: 2 * N, notTaken: 2 * N, dropped: N, accepted: N }, `${at} ${family}`)
+      device.setTarget('mon', targetOf('eth2'), { persistent: false, create: true })
+      copies = 0
+      t.equal(await stream.pass(N, 0), 0, `${at} ${family}: redirected`)
+      await until(() => copies >= N, `${at} ${family}: ${copies} of ${N} at the monitor`)
+      t.match(stats(), { matched: 3 * N, redirected: N }, `${at} ${family}`)
+      device.setHook('h', hookAt(at, family, { clone: 'mon' }), { persistent: false, create: false })
+      t.equal(await stream.pass(N, N), N, `${at} ${family}: cloned and accepted`)
+      device.setHook('h', hookAt(at, family, { clone: 'mon', verdict: 'drop' }), { persistent: false, create: false })
+      t.equal(await stream.pass(N, 0), 0, `${at} ${family}: cloned and dropped`)
+      await until(() => copies >= 3 * N, `${at} ${family}: ${copies} of ${3 * N} at the monitor`)
+      t.equal(copies, 3 * N)
+      device.deleteTarget('mon')
+    })
+    await watch.return!()
+    await reading
+  })
+})

@@ -3,6 +3,7 @@
 #ifndef NFKIT_COMPAT_H
 #define NFKIT_COMPAT_H
 
+#include <linux/hrtimer.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter_ipv6.h>
 #include <linux/percpu.h>
@@ -57,6 +58,19 @@ static inline void nfkit_napi_add(struct net_device *dev,
 	netif_napi_add_weight(dev, napi, poll, NAPI_POLL_WEIGHT);
 #else
 	netif_napi_add(dev, napi, poll, NAPI_POLL_WEIGHT);
+#endif
+}
+
+static inline void
+nfkit_hrtimer_setup(struct hrtimer *timer,
+		    enum hrtimer_restart (*function)(struct hrtimer *timer),
+		    clockid_t clock, enum hrtimer_mode mode)
+{
+#ifdef HAVE_HRTIMER_SETUP
+	hrtimer_setup(timer, function, clock, mode);
+#else
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
 #endif
 }
 

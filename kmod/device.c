@@ -188,6 +188,7 @@ static int nfkit_open(struct inode *inode, struct file *filp)
 	if (!file)
 		return -ENOMEM;
 	init_rwsem(&file->binding);
+	init_waitqueue_head(&file->wait);
 	INIT_LIST_HEAD(&file->node);
 	nfkit_file_bind(file, net);
 	filp->private_data = file;
@@ -224,6 +225,7 @@ void nfkit_device_exit_net(struct nfkit_net *nn)
 	list_for_each_entry_safe(file, next, &nn->files, node) {
 		list_del_init(&file->node);
 		WRITE_ONCE(file->net, NULL);
+		wake_up_interruptible_all(&file->wait);
 	}
 	mutex_unlock(&nfkit_files_lock);
 }

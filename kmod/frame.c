@@ -20,8 +20,7 @@ static bool nfkit_is_ip(const struct nf_hook_state *state)
 }
 
 /* How long the MAC header before skb->data is; negative: there is none. */
-static int nfkit_mac_len(const struct sk_buff *skb,
-			 const struct nf_hook_state *state)
+int nfkit_mac_len(const struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	const struct net_device *dev = state->in ?: state->out;
 	long len;

@@ -28,6 +28,7 @@ static int __net_init nfkit_init_net(struct net *net)
 	mutex_init(&nn->lock);
 	mutex_init(&nn->changes);
 	INIT_LIST_HEAD(&nn->files);
+	INIT_LIST_HEAD(&nn->readers);
 	nn->queued = alloc_percpu_gfp(unsigned int, GFP_KERNEL_ACCOUNT);
 	if (!nn->queued)
 		return -ENOMEM;

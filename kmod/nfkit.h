@@ -14,6 +14,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/u64_stats_sync.h>
+#include <linux/wait.h>
 #include <net/net_namespace.h>
 
 #include "uapi/nfkit.h"
@@ -82,6 +83,8 @@ struct nfkit_counters {
  * @hook_count: how many hooks there are
  * @capture_count: how many descriptors capture
  * @files: open descriptors, see device.c
+ * @readers: what those read, under @lock
+ * @buffers: bytes of what they have not read yet may have, the same
  * @queued: how many of its copies each CPU has queued; written under the
  *	lock of that CPU's queue
  * @queue_limit: how many each CPU may queue
@@ -98,6 +101,8 @@ struct nfkit_net {
 	unsigned int hook_count;
 	unsigned int capture_count;
 	struct list_head files;
+	struct list_head readers;
+	u32 buffers;
 	unsigned int __percpu *queued;
 	unsigned int queue_limit;
 	bool ready;
@@ -239,14 +244,16 @@ struct nfkit_target {
  * @net: its namespace, not held; NULL when that is gone
  * @binding: held for reading by commands, so that @net stays the same one
  * @used: it had an object, so that @net stays for good
- * @reader: what it captures and events, capture.c; NULL: nothing
+ * @reader: what it reads, reader.c; NULL: nothing. It comes once, and stays
+ * @wait: who waits for that, and for the end of the namespace
  */
 struct nfkit_file {
 	struct list_head node;
 	struct net *net;
 	struct rw_semaphore binding;
 	bool used;
-	struct nfkit_reader __rcu *reader;
+	struct nfkit_reader *reader;
+	wait_queue_head_t wait;
 };
 
 /*
@@ -385,6 +392,7 @@ bool nfkit_reroute(struct nfkit_output *output, struct sk_buff *skb,
 void nfkit_reroute_send(const struct nfkit_output *output, struct sk_buff *skb);
 
 /* frame.c */
+int nfkit_mac_len(const struct sk_buff *skb, const struct nf_hook_state *state);
 struct sk_buff *nfkit_frame(struct sk_buff *skb,
 			    const struct nf_hook_state *state,
 			    const struct net_device *dev);
@@ -416,15 +424,19 @@ void nfkit_hooks_device_event(struct net_device *dev, unsigned long event);
 /* capture.c */
 nfkit_command nfkit_capture_start;
 nfkit_command nfkit_capture_stats;
-nfkit_command nfkit_events_start;
 u64 nfkit_capture_features(void);
 enum nfkit_counter nfkit_capture_packet(struct nfkit_target *target,
 					struct sk_buff *skb,
 					const struct nf_hook_state *state,
 					u8 point, u32 snaplen,
 					unsigned int *bytes);
+
+/* events.c */
+nfkit_command nfkit_events_start;
 void nfkit_event(struct nfkit_net *nn, enum nfkit_event event,
 		 const char *target, const char *device, int ifindex);
+
+/* reader.c */
 void nfkit_reader_release(struct nfkit_file *file);
 void nfkit_readers_exit_net(struct nfkit_net *nn);
 ssize_t nfkit_reader_read(struct file *filp, char __user *to, size_t size,

@@ -15,7 +15,7 @@ import { planReroute } from './plan-reroute.js'
 import type { DevicesRecord, MirrorRecord, RerouteRecord } from './record.js'
 import { planSource } from './source.js'
 import { applyStep, type Step } from './step.js'
-import { chooseFamilies, requireChain, requireFramePorts, requireFreeObject, requirePort, survey } from './survey.js'
+import { chooseFamilies, requireChain, requireFramePorts, requireFreeObjects, requirePort, survey } from './survey.js'
 import { undo } from './undo.js'
 
 /** What is of the way that copies take, and the steps. */
@@ -76,7 +76,7 @@ function byDevices({ from, families: asked, clone }: DevicesRequest, name: strin
   const to = clone.devices!.map(nameOfPort)
   requireFramePorts(to, netns)
   const target = objectNameOf(name)
-  requireFreeObject(target, netns)
+  requireFreeObjects(target, isHookSource(from), netns)
   const common = { via: 'devices', to, target } as const
   if (isHookSource(from)) {
     const hook = planHook(from, asked, target)

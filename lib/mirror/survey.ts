@@ -69,10 +69,10 @@ export function requireChain({ table, chain }: PlannedSource, families: readonly
   }
 }
 
-/** That nobody has objects of that name. @throws NfkitError EEXIST, NFKIT_MODULE_NOT_LOADED, EPERM */
-export function requireFreeObject(name: string, { netns }: In): void {
-  const taken = withDevice(netns, (device) => [...device.targetNames().map((one) => ['clone target', one]), ...device.hookNames().map((one) => ['hook', one])])
-  const [kind] = taken.find(([, one]) => one === name) ?? []
+/** That nobody has objects of that name: a clone target, and a hook if there is to be one. @throws NfkitError EEXIST, NFKIT_MODULE_NOT_LOADED, EPERM */
+export function requireFreeObjects(name: string, withHook: boolean, { netns }: In): void {
+  const kind = withDevice(netns, (device) =>
+    (device.targetNames().includes(name) ? 'clone target' : withHook && device.hookNames().includes(name) ? 'hook' : undefined))
   if (kind === undefined) return
   throw new NfkitError('EEXIST', `there is a ${kind} ${name} already`, { errno: Errno.EEXIST, hint: 'no mirror of this name has it; delete it, or take another name' })
 }

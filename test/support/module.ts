@@ -143,7 +143,7 @@ export const sorted = (packets: readonly string[]) => [...packets].sort()
 export async function arrivals(
   from: Host, fromDevice: string, at: Host, during: () => Promise<unknown>, count: () => number, options: { whole?: boolean } = {},
 ): Promise<string[]> {
-  const watch = at.capture('eth0', { promiscuous: true, direction: 'in', filter: ({ data }) => isWanted(data) })
+  const watch = at.capture('eth0', { promiscuous: true, direction: 'in', filter: ({ data }) => isWanted(untagged(data)) })
   const seen: string[] = []
   const reading = (async () => {
     for await (const item of watch) {
@@ -167,6 +167,9 @@ const END_TYPE = 0x88b5 // IEEE 802: for local experiments
 const END = new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, END_TYPE >> 8, END_TYPE & 0xff, ...new Uint8Array(46)])
 const etherType = (frame: Uint8Array) => (frame[12]! << 8) | frame[13]!
 const isEnd = (frame: Uint8Array) => etherType(frame) === END_TYPE
+
+/** Without a VLAN tag. */
+const untagged = (frame: Uint8Array) => (etherType(frame) === 0x8100 ? Uint8Array.of(...frame.subarray(0, 12), ...frame.subarray(16)) : frame)
 
 /** Not what the kernels tell one another about neighbours and groups: ICMPv6 from 130 on, IGMP. */
 function isWanted(frame: Uint8Array): boolean {

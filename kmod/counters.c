@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* /proc/net/nfkit: a line of names, then one line for each target of the namespace, and for its outputs. */
+/*
+ * /proc/net/nfkit: a line of names, then one line for each target of the
+ * namespace, and for its outputs.
+ */
 #include <linux/percpu.h>
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>

@@ -94,6 +94,7 @@ struct nfkit_net {
 	struct net *net;
 	/* @targets, the users of each and what is defined; @hooks; within the RTNL */
 	struct mutex lock;
+	/* outside of @lock */
 	struct mutex changes;
 	struct hlist_head targets[64];
 	unsigned int target_count;
@@ -169,11 +170,12 @@ struct nfkit_output {
 
 /**
  * struct nfkit_bucket - packets that may be copied now, by a rate
- * @lock: of the others
+ * @lock: see there
  * @credit: billionths of a packet
  * @at: nanoseconds, when @credit was that much
  */
 struct nfkit_bucket {
+	/* of the others */
 	spinlock_t lock;
 	u64 credit;
 	u64 at;

@@ -19,8 +19,10 @@
 enum {
 	O_MARK,
 	O_DEV,
+	O_TARGET,
 	F_MARK = 1 << O_MARK,
 	F_DEV = 1 << O_DEV,
+	F_TARGET = 1 << O_TARGET,
 };
 
 static const struct xt_option_entry clone_opts_v0[] = {
@@ -40,14 +42,20 @@ static const struct xt_option_entry clone_opts_v1[] = {
 		.id	= O_MARK,
 		.type	= XTTYPE_UINT32,
 		.flags	= XTOPT_PUT,
-		.excl	= F_DEV,
+		.excl	= F_DEV | F_TARGET,
 		XTOPT_POINTER(struct xt_clone_info_v1, mark),
 	},
 	{
 		.name	= "dev",
 		.id	= O_DEV,
 		.type	= XTTYPE_STRING,
-		.excl	= F_MARK,
+		.excl	= F_MARK | F_TARGET,
+	},
+	{
+		.name	= "target",
+		.id	= O_TARGET,
+		.type	= XTTYPE_STRING,
+		.excl	= F_MARK | F_DEV,
 	},
 	XTOPT_TABLEEND,
 };
@@ -63,6 +71,7 @@ static void clone_help_v1(void)
 	printf("CLONE target options:\n"
 	       "  --mark value            Mark of the copy, by which policy rules route it\n"
 	       "  --dev name[,name...]    Up to 8 devices that send the copy, with its MAC header\n"
+	       "  --target name           Clone target that says where copies go, see /dev/nfkit\n"
 	       "One of them is required\n");
 }
 
@@ -120,6 +129,19 @@ static void clone_parse_devices(struct xt_clone_info_v1 *info, const char *list)
 	}
 }
 
+/* A-Z a-z 0-9 _ - and dot, whatever the locale. */
+static void clone_parse_target(struct xt_clone_info_v1 *info, const char *name)
+{
+	size_t length = strlen(name);
+
+	if (length == 0 || length >= XT_CLONE_NAME_SIZE ||
+	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") != length)
+		xtables_error(PARAMETER_PROBLEM,
+			      "CLONE: --target takes 1 to %d characters of A-Z a-z 0-9 _ - and dot, not \"%s\"",
+			      XT_CLONE_NAME_SIZE - 1, name);
+	memcpy(info->target, name, length);
+}
+
 static void clone_parse_v1(struct xt_option_call *cb)
 {
 	struct xt_clone_info_v1 *info = cb->data;
@@ -128,14 +150,17 @@ static void clone_parse_v1(struct xt_option_call *cb)
 	if (cb->entry->id == O_DEV) {
 		info->kind = XT_CLONE_DEVICES;
 		clone_parse_devices(info, cb->arg);
+	} else if (cb->entry->id == O_TARGET) {
+		info->kind = XT_CLONE_TARGET;
+		clone_parse_target(info, cb->arg);
 	}
 }
 
 static void clone_check_v1(struct xt_fcheck_call *cb)
 {
-	if (!(cb->xflags & (F_MARK | F_DEV)))
+	if (!(cb->xflags & (F_MARK | F_DEV | F_TARGET)))
 		xtables_error(PARAMETER_PROBLEM,
-			      "CLONE: --mark or --dev is required");
+			      "CLONE: --mark, --dev or --target is required");
 }
 
 static void clone_save_v0(const void *ip, const struct xt_entry_target *target)
@@ -159,6 +184,10 @@ static void clone_show_v1(const struct xt_clone_info_v1 *info, const char *dashe
 
 	if (info->kind == XT_CLONE_MARK) {
 		printf(" %smark 0x%x", dashes, info->mark);
+		return;
+	}
+	if (info->kind == XT_CLONE_TARGET) {
+		printf(" %starget %.*s", dashes, XT_CLONE_NAME_SIZE, info->target);
 		return;
 	}
 	printf(" %sdev ", dashes);

@@ -106,7 +106,7 @@ const show = action({
 export const PACKET_OPTIONS = {
   ipv4: { ...FAMILY_OPTIONS.ipv4, help: 'packets of IPv4 alone' },
   ipv6: { ...FAMILY_OPTIONS.ipv6, help: 'packets of IPv6 alone' },
-  priority: { type: 'value', value: 'NUMBER', help: 'hooks are met in the order of this; 0 unless told, as the table filter; --priority=-300 before' },
+  priority: { type: 'value', value: 'NUMBER', help: 'hooks are met in the order of this; 0 unless told, as the table filter, -200 at points of the bridge; --priority=-300 before' },
   in: { type: 'value', value: 'DEVICE', help: 'packets that came by it' },
   out: { type: 'value', value: 'DEVICE', help: 'packets that leave by it' },
   'phys-in': { type: 'value', value: 'PORT', help: 'packets that came by this port of a bridge' },

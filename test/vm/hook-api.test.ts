@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// Hook and `nfkit hook` with the module: every field as it is told at every point, whose a hook is, the paper's module in one call.
+
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import t from 'tap'
+import { Hook, type HookPoint, type HookSpec, KernelModule, Netns, NfkitError, PacketMatch } from '../../lib/index.js'
+import { HOOK_POINTS } from '../../lib/wire/module/hook-points.js'
+import { nfkit } from '../support/cli.js'
+import { mirrorLab, noModule, until, withModule } from '../support/module.js'
+import { run } from '../support/outside.js'
+
+withModule(t)
+
+const POINTS = Object.keys(HOOK_POINTS) as HookPoint[]
+
+/** The points of this kernel. */
+function pointsHere(netns: Netns): HookPoint[] {
+  const { features } = KernelModule.info(netns)
+  return POINTS.filter((at) => features.includes(at === 'ingress' ? 'hooksIngress' : at === 'egress' ? 'hooksEgress' : at.startsWith('bridge') ? 'hooksBridge' : 'hooks'))
+}
+
+/** What every point takes. */
+const least = (at: HookPoint): HookSpec => ({ at, verdict: 'accept', ...(at === 'ingress' ? { in: 'eth0' } : at === 'egress' ? { out: 'eth0' } : {}) })
+
+t.test('every field at every point', { skip: noModule }, async (t) => {
+  using netns = Netns.create()
+  run(netns, 'ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'peer')
+  const here = pointsHere(netns)
+  t.comment(`points of this kernel: ${here.join(' ')}`)
+  for (const at of POINTS) {
+    const rules = HOOK_POINTS[at]
+    if (!here.includes(at)) {
+      t.throws(() => Hook.create({ ...least(at), netns }), { code: 'EOPNOTSUPP', message: new RegExp(`no hook point ${at}`) })
+      continue
+    }
+    using hook = Hook.create({ ...least(at), name: 'h', netns })
+    const priority = at.startsWith('bridge-') ? -200 : 0
+    const none = { at, family: null, priority, in: null, out: null, physIn: null, physOut: null, mark: null, clone: null, program: null, verdict: 'accept', name: 'h', persistent: false, own: true, matched: 0 }
+    const told = (spec: Partial<HookSpec>, state: object) => {
+      hook.set({ ...least(at), ...spec })
+      const { verdict: _verdict, at: _at, ...devices } = least(at)
+      t.match(hook.stats(), { ...none, ...devices, ...state }, `${at} ${JSON.stringify(spec).slice(0, 80)}`)
+    }
+    told({}, {})
+    for (const key of ['in', 'out', 'physIn', 'physOut'] as const) if (rules[key] !== 'never') told({ [key]: 'eth0' }, { [key]: 'eth0' })
+    if (rules.families) for (const family of ['ipv4', 'ipv6'] as const) told({ family }, { family })
+    for (const priority of [-(2 ** 31) + 1, -1, 2 ** 31 - 1]) told({ priority }, { priority })
+    told({ verdict: 'drop', clone: 'c', mark: { value: 3, mask: 0xff } }, { verdict: 'drop', clone: 'c', mark: { value: 3, mask: 0xff } })
+    told({ verdict: { redirect: 't', onFail: 'drop' } }, { verdict: { redirect: 't', onFail: 'drop' }, clone: null })
+    told({ verdict: { redirect: 't' } }, { verdict: { redirect: 't', onFail: 'accept' } })
+    if (rules.queue) told({ verdict: { queue: 65535, bypass: true }, clone: 'c' }, { verdict: { queue: 65535, bypass: true }, clone: 'c' })
+    told({ verdict: { repeat: 16 }, mark: 0xffffffff }, { verdict: { repeat: 16 }, mark: { value: 0xffffffff, mask: 0xffffffff } })
+    for (const link of rules.links) {
+      const instructions = PacketMatch.create({ protocol: 'tcp', destinationPort: 80 }).program(link)
+      told({ match: { program: instructions, link } }, { program: { link, instructions, undecided: false } })
+    }
+  }
+})
+
+t.test('the longest program', { skip: noModule }, async (t) => {
+  using netns = Netns.create()
+  const program = [...Array.from({ length: 4095 }, () => ({ code: 0x20, jt: 0, jf: 0, k: 0 })), { code: 6, jt: 0, jf: 0, k: 1 }]
+  using hook = Hook.create({ at: 'local-in', verdict: 'accept', match: { program, link: 'RAW' }, netns })
+  t.same(hook.stats().program, { link: 'RAW', instructions: program, undecided: false })
+  t.match(hook.name, /^hook-[0-9a-f]{12}$/)
+})
+
+t.test('whose it is, and a clone target without routes', { skip: noModule }, async (t) => {
+  using netns = Netns.create()
+  const create = (options: Partial<HookSpec> & { name?: string; persistent?: boolean } = {}) => () => Hook.create({ at: 'local-in', verdict: 'accept', name: 'mine', netns, ...options })
+  const mine = create()()
+  t.throws(create(), { code: 'EEXIST' })
+  t.throws(create({ persistent: true }), { code: 'EPERM', message: /belongs to another program/ })
+  t.throws(() => Hook.delete('mine', netns), { code: 'EPERM' })
+  t.throws(() => Hook.get('other', netns), { code: 'ENOENT' })
+  create({ name: 'stays', persistent: true })().close()
+  const again = create({ name: 'stays', persistent: true, at: 'forward', verdict: 'drop' })()
+  again.set({ at: 'local-in', verdict: 'accept', clone: 'x' })
+  again.close()
+  t.same(Hook.list(netns), ['mine', 'stays'])
+  t.match(Hook.get('stays', netns), { persistent: true, own: false, at: 'local-in', clone: 'x' })
+  Hook.delete('stays', netns)
+  mine.close()
+  mine.close()
+  t.same(Hook.list(netns), [])
+  t.throws(() => mine.stats(), { code: 'NFKIT_CLOSED' })
+
+  const { CloneTarget } = await import('../../lib/index.js')
+  using _routes = CloneTarget.create({ name: 'routes', reroute: 5, netns })
+  t.throws(create({ at: 'prerouting', clone: 'routes' }), { code: 'EINVAL', message: /routes reroutes copies, and packets have no route at prerouting/ })
+  t.throws(create({ at: 'prerouting', verdict: { redirect: 'routes' } }), { code: 'EINVAL', message: /routes reroutes copies/ })
+  using _devices = CloneTarget.create({ name: 'devices', devices: ['eth0'], netns })
+  using _hook = create({ at: 'prerouting', clone: 'devices' })()
+  t.throws(() => _devices.set({ reroute: 5 }), { code: 'EINVAL' })
+})
+
+t.test('the paper\'s module: packets of 100 bytes to this box', { skip: noModule }, async (t) => {
+  const { h1, box } = await mirrorLab(t, { routed: false })
+  const { netns } = box
+  // The payload that makes an IPv4 packet of so many bytes: behind 20 of IPv4 and 8 of ICMP.
+  const ping = (length: number) => spawnSync('nsenter', [`--net=${h1.netns.path}`, 'ping', '-c', '2', '-i', '0.2', '-W', '1', '-s', String(length - 28), '192.168.1.254']).status
+  if (ping(101) !== 0) throw new Error('no answer at all')
+  {
+    using hook = Hook.create({ at: 'local-in', match: { length: 100 }, verdict: 'drop', netns })
+    t.not(ping(100), 0, 'no answer')
+    t.equal(ping(99), 0)
+    t.equal(ping(101), 0)
+    await until(() => hook.stats().matched >= 2)
+    t.match(hook.stats(), { dropped: 2, matched: 2, bytes: 200, accepted: 0 })
+  }
+  t.equal(ping(100), 0, 'as before')
+})
+
+t.test('as many as there may be', { skip: noModule }, async (t) => {
+  using netns = Netns.create()
+  const { maxHooks } = KernelModule.info(netns)
+  const hooks = Array.from({ length: maxHooks }, () => Hook.create({ at: 'local-in', verdict: 'accept', netns }))
+  t.throws(() => Hook.create({ at: 'local-in', verdict: 'accept', netns }), { code: 'ENOSPC' } satisfies Partial<NfkitError>)
+  t.equal(Hook.list(netns).length, maxHooks)
+  for (const hook of hooks) hook.close()
+  t.same(Hook.list(netns), [])
+})
+
+t.test('nfkit hook', { skip: noModule }, async (t) => {
+  using netns = Netns.create()
+  const say = async (...args: string[]) => {
+    const { status, stdout, stderr } = await nfkit(netns, ['hook', ...args])
+    if (status !== 0) throw new Error(stderr)
+    return stdout
+  }
+  t.equal(await say('list'), '')
+  t.equal(await say('add', 'hundred', '--at', 'local-in', '--match', '{"length":100}', '--drop', '--priority=-5', '--ipv4', '--clone', 'probe'), '')
+  const count = Hook.get('hundred', netns).program!.instructions.length
+  t.equal(await say('list'),
+    `NAME     AT             PRIORITY  MATCH                 VERDICT            KEPT BY  SEEN  MATCHED  BYTES\nhundred  local-in ipv4        -5  RAW, ${count} instructions  drop, clone probe  itself      0        0      0\n`)
+  t.match(await say('show', 'hundred'), new RegExp(`^hundred\\n {2}at +local-in\\n[^]*\\n {2}${count}\\n( {2}\\d+ \\d+ \\d+ \\d+\\n){${count}}$`))
+  const file = `/tmp/hook-${process.pid}.bpf`
+  writeFileSync(file, '2\n40 0 0 12\n6 0 0 1\n')
+  t.match(JSON.parse(await say('add', 'hundred', '--at', 'prerouting', '--bpf', file, '--link', 'EN10MB', '--redirect', 'probe', '--or-drop', '--mark', '1/0xf', '--json')), {
+    name: 'hundred', at: 'prerouting', family: null, verdict: { redirect: 'probe', onFail: 'drop' }, mark: { value: 1, mask: 15 }, persistent: true,
+    program: { link: 'EN10MB', instructions: [{ code: 40, jt: 0, jf: 0, k: 12 }, { code: 6, jt: 0, jf: 0, k: 1 }] },
+  })
+  t.match(await say('watch', 'hundred', '--count', '1'), /^\S+Z {2}hundred {2}seen \d+ {2}matched \d+ {2}bytes \d+\n$/)
+  t.equal(await say('remove', 'hundred'), '')
+  t.match(await nfkit(netns, ['hook', 'remove', 'hundred']), { status: 1, stderr: /ENOENT/ })
+})

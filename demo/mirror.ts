@@ -1,65 +1,58 @@
 // SPDX-License-Identifier: MIT
-// The third act: the mirror port. Two hosts talk through the box, and a monitor at a third port of it gets copies. Needs the kernel
-// module, so it is a program of its own (mirror-main.ts) that runs where that can be loaded.
+// The mirror port: two hosts talk through the box, and two monitors get copies, each frame with the MAC header that it came with.
 
-import { Mirror } from 'nfkit'
-import { type CapturedFrame, type Host, Lab } from 'nfkit/lab'
-import type { Printer } from './print.js'
-
-export const TITLE = 'The mirror port'
+import { CloneTarget, Hook, Mirror } from 'nfkit'
+import type { CapturedFrame, Host } from 'nfkit/lab'
+import type { ModuleAct, ModuleNetwork } from './module-network.js'
+import type { Cell, Printer } from './print.js'
 
 const MONITORED = 80
-/** How many copies are shown of those that came. */
-const SHOWN = 12
+const VLAN = 900
 
-/** Runs the act on a network of its own, with its journals in a directory of its own. */
-export async function mirroring(out: Printer, journal: string): Promise<void> {
-  const lab = await Lab.create()
-  try {
-    const client = lab.host('client', { ipv6: false })
-    const server = lab.host('server', { ipv6: false })
-    // Nobody has an address there, and nothing is sent unasked: what comes is copies.
-    const monitor = lab.host('monitor', { ipv6: false })
-    const box = lab.box('box', { ipv6: false, forwarding: true })
-    lab.wire({ host: box, name: 'eth0', addresses: ['10.0.1.1/24'] }, { host: client, name: 'eth0', addresses: ['10.0.1.2/24'] })
-    lab.wire({ host: box, name: 'eth1', addresses: ['10.0.2.1/24'] }, { host: server, name: 'eth0', addresses: ['10.0.2.2/24'] })
-    lab.wire({ host: box, name: 'eth5' }, { host: monitor, name: 'eth0' })
-    client.addRoute({ destination: 'default', gateway: '10.0.1.1' })
-    server.addRoute({ destination: 'default', gateway: '10.0.2.1' })
-    await show({ lab, client, server, monitor, box }, out, journal)
-  } finally {
-    lab.close()
-  }
+export const mirroring: ModuleAct = {
+  title: 'The mirror port',
+  async run(network, out) {
+    const { client, server, box, journal } = network
+    out.section(`Copies of what is sent to port ${MONITORED}, at two ports`)
+    const { target, mirror } = await create(box, journal, out)
+    out.section('The hosts talk, and the monitors listen')
+    const seen = await talk(network, out, () => mirror.stats().sent)
+    out.line()
+    out.note('one packet on its way, the same at every place:')
+    out.line()
+    out.table(
+      [{ title: 'seen' }, { title: 'from MAC' }, { title: 'to MAC' }, { title: 'VLAN' }, { title: 'packet' }, { title: 'TTL', align: 'right' }],
+      seen.map(({ where, frames }): Cell[] => [where, ...frameCells(frames.find(isRequest), [client, server, box])]),
+    )
+    out.line()
+    out.note('the server got a MAC header from the box; the copies have the one that the box got')
+    out.line()
+    out.table([{ title: 'port' }, { title: 'copied', align: 'right' }, { title: 'sent', align: 'right' }, { title: 'bytes', align: 'right' }, { title: 'lost', align: 'right' }],
+      mirror.stats().outputs.map(({ device, cloned, sent, bytes, lost }) => [device, String(cloned), String(sent), String(bytes), String(Object.values(lost).reduce((sum, count) => sum + count, 0))]))
+
+    out.section('Everything as before')
+    await mirror.close()
+    const left = [...CloneTarget.list(box.netns), ...Hook.list(box.netns), ...Mirror.list({ netns: box.netns, journal })]
+    out.note(`${mirror.name} is closed: its rule and its clone target ${target} are gone, ${left.length} objects are left`)
+  },
 }
 
-interface Network { lab: Lab; client: Host; server: Host; monitor: Host; box: Host }
+async function create(box: Host, journal: string, out: Printer): Promise<{ mirror: Mirror; target: string }> {
+  const from = `FORWARD -p tcp --dport ${MONITORED}`
+  const mirror = await Mirror.create({ from, to: ['eth5', { device: 'eth6', vlan: { id: VLAN } }], netns: box.netns, journal })
+  out.line(`   Mirror.create({ from: '${from}', to: ['eth5', { device: 'eth6', vlan: { id: ${VLAN} } }] })`)
+  for (const step of mirror.info().steps ?? []) out.note(`   ${step}`)
+  return { mirror, target: mirror.target! }
+}
 
-async function show({ lab, client, server, monitor, box }: Network, out: Printer, journal: string): Promise<void> {
-  out.section('A box that forwards, and a monitor at its mirror port')
-  out.drawing([
-    '+--------+ eth0 +-------+ eth1 +--------+',
-    '| client |------|  box  |------| server |',
-    '+--------+      +-------+      +--------+',
-    '10.0.1.2            | eth5      10.0.2.2',
-    '               +---------+',
-    '               | monitor |',
-    '               +---------+',
-  ], { client: 'bold', server: 'bold', monitor: 'bold', box: 'bold', eth0: 'cyan', eth1: 'cyan', eth5: 'cyan' })
+interface Seen { where: string; frames: CapturedFrame[] }
 
-  out.section(`Copies of TCP to and from port ${MONITORED}, whatever else there is`)
-  const rules = [`FORWARD -p tcp --dport ${MONITORED}`, `FORWARD -p tcp --sport ${MONITORED}`]
-  const mirrors: Mirror[] = []
-  for (const from of rules) {
-    const mirror = await Mirror.create({ from, to: 'eth5', via: 'reroute', netns: box.netns, journal })
-    mirrors.push(mirror)
-    out.line(`   Mirror.create({ from: '${from}', to: 'eth5', via: 'reroute' })`)
-    for (const step of mirror.info().steps ?? []) out.note(`   ${step}`)
-  }
-
-  out.section('The hosts talk, and the monitor listens')
-  const frames: CapturedFrame[] = []
-  const watch = monitor.capture('eth0', { promiscuous: true, direction: 'in' })
-  const listening = (async () => { for await (const item of watch) if (item.type === 'frame') frames.push(item) })()
+/** What came to the box from the client, to the server, and to the monitors. */
+async function talk({ lab, client, server, box, monitors }: ModuleNetwork, out: Printer, sent: () => number): Promise<Seen[]> {
+  const places = [['by the box, at eth0', box, 'eth0'], ['by the server', server, 'eth0'], ['by monitor1', monitors[0], 'eth0'], ['by monitor2', monitors[1], 'eth0']] as const
+  const seen: Seen[] = places.map(([where]) => ({ where, frames: [] }))
+  const captures = places.map(([, host, device]) => host.capture(device, { promiscuous: true, direction: 'in' }))
+  const listening = captures.map(async (watch, i) => { for await (const item of watch) if (item.type === 'frame') seen[i]!.frames.push(item) })
   try {
     const { received } = await client.ping(server, { count: 2, interval: 10, timeout: 5000 })
     out.line(`   client pings server: ${received} replies; not copied, it is no TCP`)
@@ -67,43 +60,31 @@ async function show({ lab, client, server, monitor, box }: Network, out: Printer
       const { outcome, bytesReceived } = await lab.flow({ from: client, to: server, protocol: 'tcp', port, bytes, timeout: 30_000 })
       out.line(`   client sends ${bytes} bytes to server, tcp port ${port}: ${outcome}, ${bytesReceived} arrived${port === MONITORED ? '' : '; not copied'}`)
     }
-    const sent = () => mirrors.reduce((sum, mirror) => sum + mirror.stats().sent, 0)
     // The last segments of a connection follow when it is over; then copies come as long as there are some.
-    for (let before = -1, tries = 0; tries < 300 && (frames.length < sent() || sent() !== before); tries++) {
+    const copies = () => seen[2]!.frames.length + seen[3]!.frames.length
+    for (let before = -1, tries = 0; tries < 300 && (copies() < sent() || sent() !== before); tries++) {
       before = sent()
       await new Promise((resolve) => { setTimeout(resolve, 20) })
     }
   } finally {
-    await watch.return!()
-    await listening
+    for (const watch of captures) await watch.return!()
+    await Promise.all(listening)
   }
-  out.line()
-  out.note(`what came to the monitor, ${frames.length} packets${frames.length > SHOWN ? `, the first ${SHOWN} of them` : ''}:`)
-  out.line()
-  out.table(
-    [{ title: 'from' }, { title: 'to' }, { title: 'flags' }, { title: 'IP length', align: 'right' }, { title: 'data', align: 'right' }],
-    frames.slice(0, SHOWN).map(rowOf),
-  )
-  out.line()
-  out.table([{ title: 'mirror' }, { title: 'matched', align: 'right' }, { title: 'copies sent', align: 'right' }, { title: 'lost', align: 'right' }],
-    mirrors.map((mirror) => {
-      const { seen, sent, lost } = mirror.stats()
-      return [mirror.name, String(seen), String(sent), String(Object.values(lost).reduce((sum, count) => sum + count, 0))]
-    }))
-
-  out.section('Everything as before')
-  for (const mirror of mirrors) {
-    await mirror.close()
-    out.note(`${mirror.name} is closed: its rule, policy rule, route and table are gone`)
-  }
-  const { arp } = box.interfaces().find(({ name }) => name === 'eth5')!
-  out.note(`ARP on eth5 is ${arp ? 'on' : 'off'} again`)
+  return seen
 }
 
-function rowOf({ packet }: CapturedFrame): string[] {
-  const { ipv4, tcp } = packet ?? {}
-  if (ipv4 === undefined || tcp === undefined) return ['another packet', '', '', '', '']
+/** The first segment of the connection. */
+const isRequest = ({ packet }: CapturedFrame): boolean => packet?.tcp?.destinationPort === MONITORED && packet.tcp.flags.join() === 'syn'
+
+function frameCells(frame: CapturedFrame | undefined, hosts: readonly Host[]): Cell[] {
+  const { ethernet, ipv4, tcp } = frame?.packet ?? {}
+  if (ethernet === undefined || ipv4 === undefined || tcp === undefined) return ['not seen', '', '', '', '']
+  const mac = (address: string) => {
+    const owner = hosts.find((host) => host.interfaces().some((link) => link.mac === address))
+    return `${address}${owner === undefined ? '' : ` (${owner.name})`}`
+  }
   return [
-    `${ipv4.source}:${tcp.sourcePort}`, `${ipv4.destination}:${tcp.destinationPort}`, tcp.flags.join(' '), String(ipv4.totalLength), String(tcp.payload.length),
+    mac(ethernet.source), mac(ethernet.destination), ethernet.vlans?.map(({ id }) => String(id)).join(' ') ?? '',
+    `${ipv4.source} > ${ipv4.destination}:${tcp.destinationPort} ${tcp.flags.join(' ')}`, String(ipv4.ttl),
   ]
 }

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT
-// npm start, third act, as a program of its own: loads the kernel module if it is not there, and unloads it again then. It runs on this machine
-// or in a guest, whose output reaches the terminal by other ways: NFKIT_DEMO_TERMINAL=1 says that it does.
+// npm start, the acts that need the kernel module, as a program of its own: loads it if it is not there, and unloads it again then. It runs on
+// this machine or in a guest, whose output reaches the terminal by other ways: NFKIT_DEMO_TERMINAL=1 says that it does.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KernelModule, NfkitError } from 'nfkit'
 import { ensurePrivilege } from 'nfkit/lab'
-import { mirroring, TITLE } from './mirror.js'
+import { capturing } from './capture.js'
+import { hooking } from './hook.js'
+import { mirroring } from './mirror.js'
+import { buildModuleNetwork, drawNetwork, type ModuleAct } from './module-network.js'
 import { duration, Printer } from './print.js'
+
+/** In their order. A new act is a file and a line here. */
+const ACTS: readonly ModuleAct[] = [mirroring, hooking, capturing]
 
 /** Answers whether it was loaded by this. */
 async function loadModule(): Promise<boolean> {
@@ -20,7 +26,7 @@ async function loadModule(): Promise<boolean> {
   return true
 }
 
-/** Rules of the act hold it until the kernel has taken its namespaces apart, in the background. */
+/** Rules and objects of the acts hold it until the kernel has taken its namespaces apart, in the background. */
 async function unloadModule(): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
@@ -46,11 +52,21 @@ async function main(): Promise<void> {
   const journal = mkdtempSync(join(tmpdir(), 'nfkit-demo-'))
   const loaded = await loadModule()
   try {
-    out.act(TITLE)
+    out.act('Mirror port, hook and capture')
     out.line()
     const { kernel, version } = KernelModule.status()
     out.note(`kernel ${kernel}, module nfkit ${version ?? ''}${loaded ? ', loaded for this' : ''}`)
-    await mirroring(out, journal)
+    out.line()
+    drawNetwork(out)
+    const network = await buildModuleNetwork(journal)
+    try {
+      for (const act of ACTS) {
+        out.act(act.title)
+        await act.run(network, out)
+      }
+    } finally {
+      network.lab.close()
+    }
     out.line()
     out.note(`this took ${duration(performance.now() - start)}`)
   } finally {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * The demonstration's act about the mirror port, which needs the kernel module: here, if this kernel loads modules and lets us, else in a
+ * The demonstration's acts that need the kernel module: here, if this kernel loads modules and lets us, else in a
  * guest of the vm ring.
  */
 import { spawnSync } from 'node:child_process'
@@ -11,7 +11,7 @@ import { moduleForGuest } from './guest-module.mjs'
 import { kernelVersions } from './kernels.mjs'
 import { runCompiled } from './run-compiled.mjs'
 
-const ACT = 'demo/mirror-main.js'
+const ACT = 'demo/module-main.js'
 const LIMIT_MS = 180_000
 /** What `build` takes away. */
 const BUILDABLE = ['NFKIT_MODULE_NOT_BUILT', 'NFKIT_MODULE_OTHER_KERNEL']
@@ -30,7 +30,7 @@ function obstacleHere () {
 const guestKernel = /** @type {import('./kernels.mjs').KernelVersion} */ (kernelVersions.at(-1))
 
 /** @param {(text: string) => void} log */
-export async function demoMirror (log) {
+export async function demoModule (log) {
   const obstacle = obstacleHere()
   if (obstacle === null) return runCompiled(ACT, [])
   // The program before had its own way with them.
@@ -38,7 +38,7 @@ export async function demoMirror (log) {
   try {
     const terminal = process.stdout.isTTY === true
     const { extra, env } = await moduleForGuest(guestKernel, log, { plugin: false })
-    const { ok, problem, files: [act] } = await runInGuest({
+    const { ok, problem, files: [acts] } = await runInGuest({
       kernel: guestKernel,
       files: [join(projectRoot, 'dist', ACT)],
       fileTimeoutMs: LIMIT_MS,
@@ -48,13 +48,13 @@ export async function demoMirror (log) {
       onOutput: (text, { stream }) => { process[stream].write(text) },
     })
     if (!ok) {
-      if (problem !== null || act?.timedOut === true) log(`the act in the guest: ${problem ?? 'it did not come to an end'}`)
+      if (problem !== null || acts?.timedOut === true) log(`the acts in the guest: ${problem ?? 'they did not come to an end'}`)
       process.exitCode = 1
     }
   } catch (error) {
     // Tools or images that a guest needs, and that cannot be got here: no failure of what was shown.
     const [why] = String(error instanceof Error ? error.message : error).split('\n')
-    process.stdout.write(`\n   The mirror port is not shown: ${obstacle}; no guest can be booted instead: ${why}\n`)
+    process.stdout.write(`\n   Mirror port, hook and capture are not shown: ${obstacle}; no guest can be booted instead: ${why}\n`)
   }
 }
 

@@ -11,7 +11,7 @@ import { PacketMatch } from '../wire/packet-match/packet-match.js'
 import { bad, type Fields } from './fields.js'
 
 /** A hook point, and which packets of it: as `Hook.create` takes them. They go on as without. */
-export type MirrorHookSource = Omit<HookSpec, typeof NOT_OURS[number]>
+export type MirrorHookSource = Omit<HookSpec, 'verdict' | 'clone' | 'mark'>
 
 /** What becomes of the packets is settled. */
 const NOT_OURS = ['verdict', 'clone', 'mark'] as const satisfies readonly (keyof HookSpec)[]

@@ -7,6 +7,8 @@ import { decodeHookGet, encodeHookGet, encodeHookSet, type HookConfig } from '..
 import { Struct } from '../../lib/wire/module/layout.js'
 import { HOOK_GET, HOOK_SET, HOOK_STATS, INFO, LIST, OUTPUT_STATE, STATS, TARGET_GET } from '../../lib/wire/module/structs.js'
 import { type CloneConfig, decodeTargetGet, encodeTargetGet, encodeTargetSet } from '../../lib/wire/module/target.js'
+import { NfkitError } from '../../lib/errors.js'
+import fc from '../support/fast-check.js'
 import { hexOf } from './support.js'
 
 const ascii = (text: string, size: number) => hexOf(Uint8Array.from({ length: size }, (_, i) => text.charCodeAt(i) || 0))
@@ -87,4 +89,23 @@ t.test('what the module has, and lists', async (t) => {
   new Struct(LIST, list).set('count', 5)
   t.same(decodeList(list, names), ['c', 'ab'], 'no more than there was room for')
   t.equal(listCountOf(list), 5)
+})
+
+t.test('whatever the bytes of an answer', async (t) => {
+  const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
+  fc.assert(fc.property(bytes(TARGET_GET.size), bytes(2 * OUTPUT_STATE.size), (get, outputs) => {
+    const { devices } = decodeTargetGet(get, outputs)
+    return devices.length <= 2
+  }))
+  fc.assert(fc.property(bytes(HOOK_GET.size), bytes(16), fc.nat(12), fc.nat(5), fc.constantFrom(0, 1, 101), (get, instructions, point, verdict, link) => {
+    new Struct(HOOK_GET, get).within('hook', HOOK_SET).set('point', point).set('verdict', verdict).set('link', link)
+    try {
+      return (decodeHookGet(get, instructions).program?.instructions.length ?? 0) <= 2
+    } catch (error) {
+      return error instanceof NfkitError && error.code === 'EBADMSG'
+    }
+  }))
+  fc.assert(fc.property(bytes(LIST.size), bytes(64), (list, names) => decodeList(list, names).length <= 2))
+  fc.assert(fc.property(bytes(INFO.size), (info) => decodeInfo(info).features.length <= 9))
+  t.pass()
 })

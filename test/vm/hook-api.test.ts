@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { Hook, type HookPoint, type HookSpec, KernelModule, Netns, NfkitError, PacketMatch } from '../../lib/index.js'
 import { HOOK_POINTS } from '../../lib/wire/module/hook-points.js'
-import { nfkit } from '../support/cli.js'
+import { MAIN, nfkit, Running } from '../support/cli.js'
 import { mirrorLab, noModule, until, withModule } from '../support/module.js'
 import { run } from '../support/outside.js'
 
@@ -144,4 +144,22 @@ t.test('nfkit hook', { skip: noModule }, async (t) => {
   t.match(await say('watch', 'hundred', '--count', '1'), /^\S+Z {2}hundred {2}seen \d+ {2}matched \d+ {2}bytes \d+\n$/)
   t.equal(await say('remove', 'hundred'), '')
   t.match(await nfkit(netns, ['hook', 'remove', 'hundred']), { status: 1, stderr: /ENOENT/ })
+})
+
+const noTerminal = noModule || (spawnSync('script', ['-qec', 'true', '/dev/null']).status !== 0 && 'there is no script(1) to make a terminal')
+
+t.test('the live table', { skip: noTerminal }, async (t) => {
+  const { h1, box } = await mirrorLab(t, { routed: false })
+  using hook = Hook.create({ name: 'pings', at: 'local-in', match: { icmp: { type: 8 } }, verdict: 'accept', netns: box.netns })
+  const watch = new Running(box.netns, ['-qec', `stty rows 12 cols 80; exec "${process.execPath}" "${MAIN}" hook watch --interval 0.2`, '/dev/null'], { command: ['script'], env: { TERM: 'xterm' } })
+  t.teardown(() => watch.stop())
+  await watch.until('first picture', (text) => text.includes('q quits'))
+  run(h1.netns, 'ping', '-c', '3', '-i', '0.2', '192.168.1.254')
+  await until(() => hook.stats().matched === 3)
+  const lines = () => watch.stdout.split('\x1b[H').at(-1)!.replace(/\x1b\[[?\d;]*[A-Za-z]/g, '').split(/[\r\n]+/)
+  await watch.until('counted', () => /^pings +local-in +accept +\d+ +\d+ +3 +\d+ +/.test(lines()[2] ?? ''))
+  t.match(lines(), [/^1 hook$/, /^NAME +AT +VERDICT +SEEN +\/S +MATCHED +\/S +BYTES +\/S$/, /^pings/, /^q quits$/])
+  watch.process.stdin!.write('q')
+  t.same(await watch.ended, { status: 0, signal: null })
+  t.ok(watch.stdout.includes('\x1b[?25h\x1b[?1049l'), 'the terminal as it was')
 })

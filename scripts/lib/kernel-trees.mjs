@@ -34,7 +34,7 @@ export async function kernelTree ({ release, series }, { packages = [], log } = 
   if (newest === undefined) throw new Error(`${release} has no headers of a kernel ${series ?? ''}`)
   const depends = (await packageFields(`linux-headers-${newest}`, options))?.get('Depends') ?? ''
   const compiler = /\bgcc-\d+/.exec(depends)?.[0] ?? 'gcc'
-  const root = join(cacheRoot, 'debian', `tree-${release}-${newest}`)
+  const root = join(cacheRoot, 'debian', `kernel-tree-${release}-${newest}`)
   await downloadPackages([`linux-headers-${newest}`, compiler, ...TOOLS, ...packages], root, { ...options, depends: true, finish: complete })
   return { root, release: newest, headers: `/usr/src/linux-headers-${newest}`, compiler }
 }
@@ -45,7 +45,7 @@ async function complete (root) {
     const link = join(root, /** @type {string} */ (path))
     if (!await readlink(link).catch(() => null)) await symlink(/** @type {string} */ (target), link).catch(() => {})
   }
-  for (const name of ['dev', 'proc', 'tmp', 'build']) await mkdir(join(root, name), { recursive: true })
+  for (const name of ['dev', 'proc', 'tmp', 'build', 'usr/local', 'var/lib/dkms']) await mkdir(join(root, name), { recursive: true })
 }
 
 /**

@@ -136,9 +136,9 @@ export async function load(options: LoadOptions = {}): Promise<ModuleStatus> {
 }
 
 /**
- * Unloads the module. Needs CAP_SYS_MODULE in the initial user namespace. Rules hold the module: it goes only after the last one,
- * of all network namespaces.
- * @throws NfkitError ENOENT when it is not loaded, EBUSY while rules hold it, NFKIT_NO_LOADABLE_MODULES, NFKIT_MODULES_DISABLED, EPERM
+ * Unloads the module. Needs CAP_SYS_MODULE in the initial user namespace. Rules hold the module, and so do programs with clone targets,
+ * hooks and captures: it goes only after the last one, of all network namespaces. Persistent clone targets and hooks go with it.
+ * @throws NfkitError ENOENT when it is not loaded, EBUSY while rules and programs hold it, NFKIT_NO_LOADABLE_MODULES, NFKIT_MODULES_DISABLED, EPERM
  */
 export async function unload(): Promise<ModuleStatus> {
   raise(loadingObstacles(), 'unloading the kernel module')
@@ -171,10 +171,10 @@ export function requireLoaded(doing = 'using the kernel module'): void {
 }
 
 function inUse(references: number, cause?: unknown): NfkitError {
-  const what = references === 1 ? 'a rule holds' : `${references} rules hold`
+  const what = references === 1 ? 'a rule or program holds' : `${references} rules and programs hold`
   return new NfkitError('EBUSY', `unloading ${MODULE_NAME}: ${what} it`, {
     errno: Errno.EBUSY, syscall: 'delete_module', ...(cause === undefined ? {} : { cause }),
-    hint: 'delete the rules with "-j CLONE" first, in every network namespace (iptables-save shows them)',
+    hint: 'first delete the rules with "-j CLONE" (iptables-save shows them) and end the programs that have clone targets, hooks and captures, in every network namespace',
   })
 }
 

@@ -70,10 +70,10 @@ t.test('rules hold it', { skip }, async (t) => {
     })
     t.match(KernelModule.status(), { loaded: true, references: 2 })
     t.match(line(), /^nfkit \d+ 2 /)
-    await t.rejects(KernelModule.unload(), { code: 'EBUSY', message: /2 rules hold it/, hint: /delete the rules/ })
+    await t.rejects(KernelModule.unload(), { code: 'EBUSY', message: /2 rules and programs hold it/, hint: /delete the rules/ })
     t.ok(line() !== undefined, 'it stayed')
-    t.match(spawnNfkit(undefined, ['module', 'unload']), { status: 1, stdout: '', stderr: /^nfkit: unloading nfkit: 2 rules hold it; .*\(EBUSY\)\n$/ })
-    t.match(spawnNfkit(undefined, ['module', 'status']).stdout, /module +loaded, held by 2 rules/)
+    t.match(spawnNfkit(undefined, ['module', 'unload']), { status: 1, stdout: '', stderr: /^nfkit: unloading nfkit: 2 rules and programs hold it; .*\(EBUSY\)\n$/ })
+    t.match(spawnNfkit(undefined, ['module', 'status']).stdout, /module +loaded, held by 2 rules and programs/)
     nf.updateSync('filter', (table) => {
       table.chain('FORWARD').flush()
       table.chain('INPUT').flush()

@@ -16,7 +16,7 @@ function printStatus(out: Output, status: ModuleStatus): void {
   const paint = out.paint
   const facts: [string, string][] = [
     ['kernel', kernel],
-    ['module', loaded ? `loaded${references === 0 ? '' : `, held by ${references} rule${references === 1 ? '' : 's'}`}` : 'not loaded'],
+    ['module', loaded ? `loaded${references === 0 ? '' : `, held by ${references === 1 ? 'a rule or program' : `${references} rules and programs`}`}` : 'not loaded'],
     ...(version === undefined ? [] : [['version', version] as [string, string]]),
     ['file', file === undefined ? 'none' : `${file.path} (${file.origin}, for ${file.kernel}${file.signed ? ', signed' : ''})`],
     ['headers', headers ?? 'none'],
@@ -68,7 +68,7 @@ const load = action({
 })
 
 const unload = action({
-  words: 'unload', args: '', summary: 'unload the module; refused while rules hold it', bare: true,
+  words: 'unload', args: '', summary: 'unload the module; refused while rules and programs hold it', bare: true,
   details: ['Needs CAP_SYS_MODULE.'],
   options: JSON_ONLY,
   async run({ json, out }) {

@@ -18,7 +18,7 @@ const N = 5
 const OWNED = { persistent: false, create: false }
 const POINTS = Object.keys(HOOK_POINTS) as HookPoint[]
 /** With NFKIT_MODULE_CYCLES: the long form. */
-const ROUNDS = process.env['NFKIT_MODULE_CYCLES'] === undefined ? 200 : 10_000
+const ROUNDS = process.env['NFKIT_MODULE_CYCLES'] === undefined ? 60 : 10_000
 
 /** Echo requests every few milliseconds, from h1 to h2, until they are ended. */
 function flood({ h1 }: HookLab): { end: () => Promise<{ sent: number; received: number }> } {

@@ -123,7 +123,7 @@ for (const at of ['ingress', 'egress'] as const) {
         Object.assign(before, { seen, redirected })
         asked += coming
         matched += actual.length
-      }), { numRuns: runs(12) })
+      }), { numRuns: runs(8) })
       t.ok(matched > 0 && matched < asked, `${matched} of ${asked} verdicts were yes`)
     })
   }
@@ -178,7 +178,7 @@ t.test('prerouting, as far as packets get there', { skip: noModule }, async (t) 
     Object.assign(before, { matched: state.matched, redirected })
     asked += seen.length
     matched += actual.length
-  }), { numRuns: runs(15) })
+  }), { numRuns: runs(10) })
   t.ok(matched > 0 && matched < asked, `${matched} of ${asked} verdicts were yes`)
 })
 

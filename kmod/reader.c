@@ -14,7 +14,7 @@
  * when a quarter of its buffer is full: not of each packet of a stream, and at
  * once of one that comes alone.
  */
-#define NFKIT_READER_PAUSE_NS	(1 * NSEC_PER_MSEC)
+#define NFKIT_READER_PAUSE_NS	(10 * NSEC_PER_MSEC)
 
 /* Held where readers and namespaces part, so that either may go first. */
 static DEFINE_MUTEX(nfkit_reader_parting);
@@ -245,7 +245,7 @@ void nfkit_reader_release(struct nfkit_file *file)
 		nfkit_reader_detach(reader, reader->nn);
 	mutex_unlock(&nfkit_reader_parting);
 	/* Packets that were met before are still being written. */
-	synchronize_rcu();
+	synchronize_rcu_expedited();
 	hrtimer_cancel(&reader->timer);
 	vfree(reader->packets.data);
 	vfree(reader->events.data);

@@ -145,8 +145,11 @@ bool nfkit_ring_readable(const struct nfkit_ring *ring)
 	return !(READ_ONCE(*nfkit_ring_length(ring, tail)) & NFKIT_RING_BUSY);
 }
 
-/* The whole records from the first on that fit: how long they are in the buffer. */
-static u32 nfkit_ring_batch(const struct nfkit_ring *ring, size_t size,
+/*
+ * The whole records from the first on that fit: how long they are in the buffer.
+ * -EMSGSIZE: the first is whole, but does not fit.
+ */
+static int nfkit_ring_batch(const struct nfkit_ring *ring, size_t size,
 			    size_t *bytes)
 {
 	u32 head = smp_load_acquire(&ring->head);
@@ -155,8 +158,13 @@ static u32 nfkit_ring_batch(const struct nfkit_ring *ring, size_t size,
 
 	while (at != head) {
 		length = smp_load_acquire(nfkit_ring_length(ring, at));
-		if (length & NFKIT_RING_BUSY || length > size - batch)
+		if (length & NFKIT_RING_BUSY)
 			break;
+		if (length > size - batch) {
+			if (!batch)
+				return -EMSGSIZE;
+			break;
+		}
 		length = ALIGN(length, NFKIT_RING_ALIGN);
 		batch += length;
 		at = nfkit_ring_place(ring, at, length);
@@ -217,13 +225,13 @@ ssize_t nfkit_ring_read(struct nfkit_ring *ring, char __user *to, size_t size)
 {
 	size_t bytes, first;
 	ssize_t more;
-	u32 batch;
+	int batch;
 
 	if (!smp_load_acquire(&ring->size))
 		return 0;
 	batch = nfkit_ring_batch(ring, size, &bytes);
-	if (!batch && nfkit_ring_used(ring))
-		return nfkit_ring_readable(ring) ? -EMSGSIZE : 0;
+	if (batch < 0)
+		return batch;
 	first = min_t(size_t, bytes, ring->size - ring->tail);
 	if (copy_to_user(to, ring->data + ring->tail, first) ||
 	    copy_to_user(to + first, ring->data, bytes - first))

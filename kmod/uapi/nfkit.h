@@ -610,7 +610,7 @@ struct nfkit_events {
  * read(2) gives as many whole records as fit, and waits for the first unless
  * O_NONBLOCK is set (EAGAIN). EMSGSIZE: the first does not fit. EINVAL: neither
  * NFKIT_CAPTURE nor NFKIT_EVENTS was asked for. poll(2) tells EPOLLIN when there
- * is one; of packets in quick succession it tells within a millisecond,
+ * is one; of packets in quick succession it tells within ten milliseconds,
  * or when a quarter of the buffer is full. Each begins at a multiple of 8 bytes.
  * Events come before packets, each kind in the order of its timestamps.
  */

@@ -3,6 +3,7 @@
 // first CPU, and as veth devices hand frames on in softirq, all that becomes of a packet is done there before the next one is sent.
 
 import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { BOX_MAC, DESTINATION, type Network, type Path } from './network.js'
 
 const DIRECTORY = '/proc/net/pktgen'
@@ -23,11 +24,28 @@ function use(sender: string): void {
   current = sender
 }
 
-/** Sends packets, each a frame of so many bytes; answers how many nanoseconds it took. */
-export function send({ sender }: Network, path: Path, bytes: number, packets: number): number {
+function configure({ sender }: Network, path: Path, bytes: number, packets: number): void {
   use(sender)
   for (const line of [`dst_min ${DESTINATION[path]}`, `dst_max ${DESTINATION[path]}`, `pkt_size ${bytes}`, `count ${packets}`]) set(sender, line)
+}
+
+/** Sends packets, each a frame of so many bytes; answers how many nanoseconds it took. */
+export function send(network: Network, path: Path, bytes: number, packets: number): number {
+  configure(network, path, bytes, packets)
   set('pgctrl', 'start')
+  return taken(network, packets)
+}
+
+/** The same in two steps; this process goes on meanwhile. */
+export function prepare(network: Network, path: Path, bytes: number, packets: number): () => Promise<number> {
+  configure(network, path, bytes, packets)
+  return async () => {
+    await writeFile(`${DIRECTORY}/pgctrl`, 'start\n')
+    return taken(network, packets)
+  }
+}
+
+function taken({ sender }: Network, packets: number): number {
   const text = readFileSync(`${DIRECTORY}/${sender}`, 'utf8')
   const result = /^Result: OK: (\d+)\(c\d+\+d\d+\) usec, (\d+) /m.exec(text)
   const errors = /errors: (\d+)/.exec(text)

@@ -45,6 +45,8 @@ const HINTS: Readonly<Record<string, string>> = {
 export class ModuleDevice {
   /** For reading records. */
   readonly descriptor: RawDescriptor
+  /** How many instructions a hook's program had at most so far. */
+  #instructions = 64
 
   private constructor(descriptor: RawDescriptor) {
     this.descriptor = descriptor
@@ -104,12 +106,12 @@ export class ModuleDevice {
   }
 
   hook(name: string): HookState {
-    for (let room = 64; ;) {
-      const { get, instructions } = encodeHookGet(name, room)
+    for (;;) {
+      const { get, instructions } = encodeHookGet(name, this.#instructions)
       this.command(COMMAND.hookGet, get, `reading the hook ${name}`, pointer(get, HOOK_SET.fields.instructions.offset, instructions))
       const count = instructionCountOf(get)
-      if (count <= room) return decodeHookGet(get, instructions)
-      room = count
+      if (count <= this.#instructions) return decodeHookGet(get, instructions)
+      this.#instructions = count
     }
   }
 

@@ -57,6 +57,7 @@ for (const family of ['ipv4', 'ipv6'] as const) {
   check('-j CLONE --mark 128', '-j CLONE --mark 0x80', `00000000 80000000 ${zeros(136)}`, { name: 'CLONE', mark: 128 }, family)
   check('-j CLONE --dev eth1,eth0.7', '-j CLONE --dev eth1,eth0.7', `01000000 ${ascii('eth1', 16)} ${ascii('eth0.7', 16)} ${zeros(108)}`, { name: 'CLONE', devices: ['eth1', 'eth0.7'] }, family)
   check('-j CLONE --target a.B-1_', '-j CLONE --target a.B-1_', `02000000 ${ascii('a.B-1_', 32)} ${zeros(108)}`, { name: 'CLONE', target: 'a.B-1_' }, family)
+  check('-j CLONE --target --dev', '-j CLONE --target --dev', `02000000 ${ascii('--dev', 32)} ${zeros(108)}`, { name: 'CLONE', target: '--dev' }, family)
 }
 t.test('CLONE needs one of its options', async (t) => {
   const nine = [...'abcdefghi'].join(',')

@@ -5,6 +5,7 @@
 
 #include <linux/hrtimer.h>
 #include <linux/netdevice.h>
+#include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv6.h>
 #include <linux/percpu.h>
 #include <linux/sched.h>
@@ -110,6 +111,25 @@ nfkit_ip6_fragment(struct net *net, struct sk_buff *skb,
 #endif
 	kfree_skb(skb);
 	return -EAFNOSUPPORT;
+}
+
+/* The ports of a bridge that br_netfilter remembers; 0: none. */
+static inline int nfkit_physin(const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+	return nf_bridge_get_physinif(skb);
+#else
+	return 0;
+#endif
+}
+
+static inline int nfkit_physout(const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+	return nf_bridge_get_physoutif(skb);
+#else
+	return 0;
+#endif
 }
 
 /*

@@ -5,11 +5,11 @@
 #include <linux/if_ether.h>
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
-#include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
 #include <linux/skbuff.h>
 
+#include "compat.h"
 #include "hook.h"
 
 /* VLAN tags that a frame may have in it, beside one that was taken off. */
@@ -47,9 +47,9 @@ static bool nfkit_hook_is_for(const struct nfkit_hook_definition *definition,
 	       nfkit_hook_is_at(&wanted[NFKIT_HOOK_OUT],
 				state->out ? state->out->ifindex : 0) &&
 	       nfkit_hook_is_at(&wanted[NFKIT_HOOK_PHYSIN],
-				nf_bridge_get_physinif(skb)) &&
+				nfkit_physin(skb)) &&
 	       nfkit_hook_is_at(&wanted[NFKIT_HOOK_PHYSOUT],
-				nf_bridge_get_physoutif(skb));
+				nfkit_physout(skb));
 }
 
 static bool nfkit_hook_is_ethernet(const struct net_device *dev)

@@ -414,8 +414,9 @@ enum nfkit_verdict {
  * What a program's data begins with (LINKTYPE_*): the IP header, as `tcpdump -y
  * RAW -ddd` takes it, or the MAC header, as `-y EN10MB -ddd` does. A packet that
  * has no such header here does not match, and is counted as `no_header`: at
- * points of frames, what is not IPv4 or IPv6 for RAW; at points of IP, what did
- * not come from Ethernet for EN10MB.
+ * points of frames, what is not IPv4 or IPv6 for RAW, behind up to two VLAN tags
+ * that are still in the frame; at points of IP, what did not come from Ethernet
+ * for EN10MB.
  */
 #define NFKIT_LINK_RAW			101
 #define NFKIT_LINK_EN10MB		1
@@ -469,6 +470,12 @@ enum nfkit_verdict {
  * step: every packet meets the old one or the new one, or, for a moment where
  * point, family, priority or device change, both. Its counters go on. A clone
  * target gets the packet as the hook meets it, before the mark is changed.
+ *
+ * When a hook goes, or is made anew at another point, family, priority or device,
+ * the kernel drops what waits in NFQUEUE queues of the namespace, whoever queued
+ * it (nf_queue_nf_hook_drop). Of hooks with the same priority the latest is met
+ * first. br_netfilter takes packets of IP at the bridge's points with the
+ * priorities -1 and 0; hooks that have these may not see them.
  *
  * EINVAL: a field is not as said here, or the program is none that the kernel
  * takes (bpf_check_classic). EOPNOTSUPP: the kernel does not have this point.

@@ -88,6 +88,30 @@ t.test('verdicts at every point', { skip: noModule }, async (t) => {
     }, points)
   })
 
+  await t.test('what waits in a queue stays there while hooks are made anew, and goes when one is taken away', async (t) => {
+    const queue = PacketQueue.open(78, { netns: net.box.netns })
+    t.teardown(() => queue.close())
+    const held: { accept: () => void }[] = []
+    const reading = (async () => { for await (const packet of queue) held.push(packet) })()
+    const stream = await Stream.open(net, WAYS.forward, 'ipv4')
+    const owned = { persistent: false, create: false }
+    device.setHook('other', hookAt('local-in', 'ipv4'), owned)
+    device.setHook('h', hookAt('forward', 'ipv4', { verdict: { queue: 78 } }), owned)
+    await stream.send(2 * N)
+    await until(() => held.length === 2 * N)
+    for (const name of ['h', 'other']) device.setHook(name, hookAt(name === 'h' ? 'forward' : 'local-in', 'ipv4', { mark: { value: 1, mask: 1 } }), owned)
+    for (const packet of held.slice(0, N)) packet.accept()
+    await until(() => stream.received === N)
+    device.deleteHook('other')
+    for (const packet of held.slice(N)) packet.accept()
+    t.equal(await stream.pass(N, N), N)
+    t.equal(stream.received, 2 * N, 'the kernel empties all queues of a namespace where a hook is unregistered (nf_queue_nf_hook_drop)')
+    device.deleteHook('h')
+    stream.close()
+    queue.close()
+    await reading
+  })
+
   await t.test('redirect: to the monitor instead of on its way; and a clone with accept and drop', async (t) => {
     const watch = monitor.capture('eth0', { promiscuous: true, direction: 'in', filter: ({ packet }) => packet?.udp?.destinationPort === PORT })
     let copies = 0

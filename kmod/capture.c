@@ -212,8 +212,8 @@ int nfkit_capture_stats(struct nfkit_file *file, struct net *net,
 	if (memchr_inv((char *)&stats + sizeof(stats.size), 0,
 		       sizeof(stats) - sizeof(stats.size)))
 		return -EINVAL;
-	reader = smp_load_acquire(&file->reader);
-	if (!reader || !smp_load_acquire(&reader->packets.size))
+	reader = nfkit_reader_of(file);
+	if (!reader || !nfkit_ring_size(&reader->packets))
 		return -ENOENT;
 	ring = &reader->packets;
 	spin_lock_bh(&ring->lock);

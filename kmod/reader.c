@@ -69,9 +69,15 @@ static bool nfkit_reader_readable(const struct nfkit_reader *reader)
 	       nfkit_ring_readable(&reader->packets);
 }
 
-/* Whether there is something; if not, whoever waits will be told of it. */
+/*
+ * Whether there is something that was told of; if not, whoever waits will be
+ * told. What comes during a pause is not told of before its end, though a read
+ * gets it: else one that polls would read packet by packet.
+ */
 static bool nfkit_reader_want(struct nfkit_reader *reader)
 {
+	if (READ_ONCE(reader->wanted) == NFKIT_WANTED_SOON)
+		return false;
 	if (nfkit_reader_readable(reader))
 		return true;
 	WRITE_ONCE(reader->wanted, NFKIT_WANTED);
@@ -87,8 +93,8 @@ static bool nfkit_reader_gone(const struct nfkit_reader *reader)
 
 static bool nfkit_reader_used(const struct nfkit_reader *reader)
 {
-	return smp_load_acquire(&reader->packets.size) ||
-	       smp_load_acquire(&reader->events.size);
+	return nfkit_ring_size(&reader->packets) ||
+	       nfkit_ring_size(&reader->events);
 }
 
 /* Events first: there are few. 0: there is nothing. */
@@ -127,7 +133,7 @@ ssize_t nfkit_reader_read(struct file *filp, char __user *to, size_t size,
 		if (IS_ERR(net))
 			return PTR_ERR(net);
 		nfkit_leave(filp, net);
-		reader = smp_load_acquire(&file->reader);
+		reader = nfkit_reader_of(file);
 		if (!reader || !nfkit_reader_used(reader))
 			return -EINVAL;
 		if (size < sizeof(struct nfkit_record))
@@ -153,7 +159,7 @@ __poll_t nfkit_reader_poll(struct file *filp, poll_table *wait)
 	poll_wait(filp, &file->wait, wait);
 	if (!READ_ONCE(file->net))
 		return EPOLLERR | EPOLLHUP;
-	reader = smp_load_acquire(&file->reader);
+	reader = nfkit_reader_of(file);
 	return reader && nfkit_reader_want(reader) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
@@ -181,9 +187,10 @@ struct nfkit_reader *nfkit_reader_get(struct nfkit_file *file)
 	if (reader)
 		return reader;
 	reader = nfkit_reader_alloc(file);
-	/* Who reads and polls takes no lock. */
-	if (reader)
+	if (reader) {
+		/* Who reads and polls takes no lock. */
 		smp_store_release(&file->reader, reader);
+	}
 	return reader;
 }
 

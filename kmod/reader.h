@@ -55,6 +55,14 @@ struct nfkit_reader {
 	struct hrtimer timer;
 };
 
+/* Without a lock. NULL: the descriptor reads nothing. */
+static inline struct nfkit_reader *
+nfkit_reader_of(const struct nfkit_file *file)
+{
+	/* Pairs with nfkit_reader_get(). */
+	return smp_load_acquire(&file->reader);
+}
+
 /* reader.c */
 struct nfkit_reader *nfkit_reader_get(struct nfkit_file *file);
 void nfkit_reader_join(struct nfkit_reader *reader, struct nfkit_file *file,

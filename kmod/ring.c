@@ -89,6 +89,7 @@ bool nfkit_ring_reserve(struct nfkit_ring *ring, struct nfkit_record *record,
 	memset(ring->data + nfkit_ring_place(ring, *at, need - NFKIT_RING_ALIGN),
 	       0, NFKIT_RING_ALIGN);
 	WRITE_ONCE(*nfkit_ring_length(ring, *at), NFKIT_RING_BUSY);
+	/* The reader sees that it is not whole. */
 	smp_store_release(&ring->head, head);
 unlock:
 	spin_unlock_bh(&ring->lock);
@@ -123,6 +124,7 @@ void nfkit_ring_write_skb(struct nfkit_ring *ring, u32 at, u32 offset,
 /* The record is whole. */
 void nfkit_ring_commit(struct nfkit_ring *ring, u32 at, u32 length)
 {
+	/* Pairs with those that look at the length. */
 	smp_store_release(nfkit_ring_length(ring, at), length);
 }
 
@@ -138,8 +140,9 @@ bool nfkit_ring_readable(const struct nfkit_ring *ring)
 {
 	u32 tail = READ_ONCE(ring->tail);
 
-	if (!smp_load_acquire(&ring->size))
+	if (!nfkit_ring_size(ring))
 		return false;
+	/* What is before it has a length. */
 	if (tail == smp_load_acquire(&ring->head))
 		return READ_ONCE(ring->lost);
 	return !(READ_ONCE(*nfkit_ring_length(ring, tail)) & NFKIT_RING_BUSY);
@@ -152,11 +155,13 @@ bool nfkit_ring_readable(const struct nfkit_ring *ring)
 static int nfkit_ring_batch(const struct nfkit_ring *ring, size_t size,
 			    size_t *bytes)
 {
-	u32 head = smp_load_acquire(&ring->head);
 	u32 at = ring->tail;
-	u32 length, batch = 0;
+	u32 head, length, batch = 0;
 
+	/* What is before it has a length. */
+	head = smp_load_acquire(&ring->head);
 	while (at != head) {
+		/* The rest of the record is there if it is whole. */
 		length = smp_load_acquire(nfkit_ring_length(ring, at));
 		if (length & NFKIT_RING_BUSY)
 			break;
@@ -227,7 +232,7 @@ ssize_t nfkit_ring_read(struct nfkit_ring *ring, char __user *to, size_t size)
 	ssize_t more;
 	int batch;
 
-	if (!smp_load_acquire(&ring->size))
+	if (!nfkit_ring_size(ring))
 		return 0;
 	batch = nfkit_ring_batch(ring, size, &bytes);
 	if (batch < 0)

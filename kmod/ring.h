@@ -36,6 +36,13 @@ struct nfkit_ring {
 	u64 records;
 };
 
+/* 0: it has no buffer. */
+static inline u32 nfkit_ring_size(const struct nfkit_ring *ring)
+{
+	/* Pairs with nfkit_ring_start(). */
+	return smp_load_acquire(&ring->size);
+}
+
 void nfkit_ring_init(struct nfkit_ring *ring, u16 lost_type);
 char *nfkit_ring_alloc(u32 size);
 void nfkit_ring_start(struct nfkit_ring *ring, char *data, u32 size);

@@ -284,8 +284,8 @@ bool Watcher::Receive(ReceiveBuffer* buffer, uint32_t events) {
       Control(EPOLL_CTL_DEL, 0);
     }
     announce |= Announce();
-    // Fewer than asked for: it is empty, or an error waits, which epoll reports.
-    if (end || paused_ || static_cast<unsigned>(count) < most) return announce;
+    // Fewer than asked for: it is empty, or an error waits, which epoll reports. What comes to a file by and by is left to gather.
+    if (end || paused_ || static_cast<unsigned>(count) < most || (reads_ && (*buffer)[0].length < ReceiveBuffer::kReadBytes / 2)) return announce;
   }
   return announce;
 }

@@ -198,6 +198,28 @@ t.test('as a pcapng file', async (t) => {
   t.equal(file.end(0n, 0n).length > 0, true)
 })
 
+const noTshark = spawnSync('tshark', ['--version']).status !== 0 && 'tshark is not here'
+
+t.test('as tshark reads it', { skip: noTshark }, async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'nfkit-tshark-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const path = join(directory, 'all.pcapng')
+  const file = new RecordPcapng({ application: 'nfkit', snaplen: 0, nameOf: (index) => `eth${index}` })
+  const ip = bytesOf('450000200001000040117c5bc0a80101c0a801fe23292328000c0000aabbccdd')
+  const frame = join_([bytesOf(`${MAC}0800`), ip])
+  const records = join_([packet(frame), packet(frame, { vlan: [0x8100, 0xb005], lost: 4, time: TIME + 1n }), packet(ip, { link: 101, in: 0, out: 4 }), packet(frame.subarray(0, 40), { wire: frame.length })])
+  writeFileSync(path, join_([file.begin(), file.write(cursorOf(records), records.length), file.end(TIME - 5n, TIME + 5n)]))
+  const fields = ['frame.time_epoch', 'frame.interface_name', 'frame.len', 'frame.cap_len', 'vlan.id', 'vlan.priority', 'ip.src', 'udp.dstport', '_ws.malformed']
+  const { status, stdout, stderr } = spawnSync('tshark', ['-r', path, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])], { encoding: 'utf8' })
+  t.equal(status, 0)
+  t.notMatch(stderr, /error|damaged|corrupt|less|more|isn't/i, 'without a complaint')
+  const seconds = (time: bigint) => `${time / 1_000_000_000n}.${String(time % 1_000_000_000n).padStart(9, '0')}`
+  t.same(stdout.replace(/\n$/, '').split('\n').map((line) => line.split('\t')), [
+    [seconds(TIME), 'eth3', '46', '46', '', '', '192.168.1.1', '9000', ''], [seconds(TIME + 1n), 'eth3', '50', '50', '5', '5', '192.168.1.1', '9000', ''],
+    [seconds(TIME), 'eth4', '32', '32', '', '', '192.168.1.1', '9000', ''], [seconds(TIME), 'eth3', '46', '40', '', '', '192.168.1.1', '9000', ''],
+  ])
+})
+
 t.test('a file of no packets, but of a loss', async (t) => {
   const file = new RecordPcapng({ application: 'nfkit', snaplen: 0, nameOf: () => null })
   const lost = record(RECORD_TYPE.packetsLost, 24, new Uint8Array(0), 3)

@@ -15,6 +15,8 @@ import { kernelVersions } from './lib/kernels.mjs'
 import { logToStderr, main, setUp } from './lib/setup.mjs'
 
 const LIMIT_MS = 1_800_000
+/** Strings are not moved byte by byte: QEMU takes each byte for an instruction. */
+const CPU = ['-cpu', 'max,la57=off,-erms,-fsrm']
 const load = () => loadavg().map((value) => value.toFixed(2)).join(' ')
 
 /** @typedef {import('../bench/kernel/capture.js').CaptureSample} Sample */
@@ -31,6 +33,7 @@ async function measure (kernel, rounds) {
     files: [{ file: join(projectRoot, 'dist/bench/kernel/capture.js'), args: [String(rounds)] }],
     fileTimeoutMs: LIMIT_MS, timeoutMs: LIMIT_MS, extra, env,
     modules: ['veth', 'pktgen', 'ip_tables', 'iptable_filter', 'af_packet', 'sch_ingress', 'cls_matchall', 'act_gact'],
+    qemuArgs: CPU,
     commands: [`insmod ${env.NFKIT_MODULE}`],
     log: logToStderr,
     onOutput: (text, { stream }) => {

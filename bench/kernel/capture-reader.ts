@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Captures what comes in by eth0 until it is told to stop: node dist/bench/kernel/capture-reader.js file FILE | objects COUNT
 //
-// It says `ready`, and at the end what became of it. With `objects` also when it had nine tenths of COUNT packets.
+// It says `ready`, and at the end what became of it. With `objects` also when it had COUNT packets.
 
 import { createWriteStream } from 'node:fs'
 import { Capture } from '../../lib/clone/capture.js'
@@ -19,7 +19,7 @@ else {
     for (const { data, timestamp } of batch) if (timestamp > 0n) bytes += data.length
     const before = packets
     packets += batch.length
-    const most = 0.9 * Number(argument)
+    const most = Number(argument)
     if (before < most && packets >= most) process.stdout.write(`${JSON.stringify({ at: String(process.hrtime.bigint()) })}\n`)
   }
 }

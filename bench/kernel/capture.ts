@@ -3,6 +3,7 @@
 //
 // The kernel's generator sends as fast as it can on the first CPU; tcpdump and ours take turns to get all of it to the other side, with
 // buffers in which all of it has room. What counts is when nine tenths are there, since tcpdump gets the last ones when a timer of a second ends.
+// Before, packets are sent that are not counted, until programs have got into their stride.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,6 +16,9 @@ const READER = fileURLToPath(new URL('./capture-reader.js', import.meta.url))
 const FILE = '/tmp/capture'
 const SIZES = [[60, 60_000], [1400, 30_000]] as const
 const HERTZ = 100
+const WARM_UP = 20_000
+/** Longer than the timer of tcpdump. */
+const REST_MS = 1200
 
 /** What each packet takes beside its bytes in a file of tcpdump, and of ours: block, padding, options. */
 const OVERHEAD = { tcpdump: 16, file: 32 + 12 }
@@ -49,15 +53,16 @@ async function take(network: Network, way: CaptureWay, size: number, packets: nu
   rmSync(FILE, { force: true })
   const command = way === 'tcpdump'
     ? ['tcpdump', '-i', 'eth0', '-nn', '-Q', 'in', '-B', '65536', '-w', FILE, '--time-stamp-precision=nano']
-    : [process.execPath, READER, way, way === 'file' ? FILE : String(packets)]
+    : [process.execPath, READER, way, way === 'file' ? FILE : String(WARM_UP + 0.9 * packets)]
   const child = spawn('nsenter', [`--net=${network.box.path}`, '--', ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   child.stdout.on('data', (text) => { said += String(text) })
   child.stderr.on('data', (text) => { said += String(text) })
   while (!/ready|listening on/.test(said)) await sleep(5)
-  // Whatever a program still does after it says so.
-  await sleep(300)
+  await prepare(network, 'INPUT', size, WARM_UP)()
+  await sleep(REST_MS)
 
+  const size0 = fileSize()
   const start = prepare(network, 'INPUT', size, packets)
   const before = processorOf(child)
   const began = process.hrtime.bigint()
@@ -68,15 +73,15 @@ async function take(network: Network, way: CaptureWay, size: number, packets: nu
     await sleep(1)
     const at = /"at":"(\d+)"/.exec(said)?.[1]
     if (way === 'objects' && at !== undefined) nanoseconds = Number(BigInt(at) - began)
-    if (way !== 'objects' && fileSize() >= 0.9 * packets * padded(way, size)) nanoseconds = Number(process.hrtime.bigint() - began)
+    if (way !== 'objects' && fileSize() - size0 >= 0.9 * packets * padded(way, size)) nanoseconds = Number(process.hrtime.bigint() - began)
   }
   const generator = (await sending) / packets
   // The rest, tcpdump's with its timer.
-  await sleep(1200)
+  await sleep(REST_MS)
   const processor = (processorOf(child) - before) / packets
   child.kill('SIGINT')
   await once(child, 'close')
-  const lost = way === 'tcpdump' ? packets - Number(/(\d+) packets captured/.exec(said)?.[1]) : packets - Number(/"delivered":(\d+)/.exec(said)?.[1])
+  const lost = WARM_UP + packets - Number((way === 'tcpdump' ? /(\d+) packets captured/ : /"delivered":(\d+)/).exec(said)?.[1])
   return { kind: 'capture', way, size, packets, nanoseconds: nanoseconds / (0.9 * packets), generator, processor, lost }
 }
 

@@ -106,7 +106,7 @@ async function print ({ kernel, count, load, costs, originals, notes, failures }
   const targets = costs.filter((/** @type {{ target?: string }} */ { target }) => target !== undefined)
   const missed = targets.filter((/** @type {{ met?: boolean }} */ { met }) => met !== true)
   say(`\n${targets.length - missed.length} of ${targets.length} targets met`)
-  for (const { what, size, peer, target, ratio } of missed) say(`MISSED: ${what}, ${size}: ${ratio.toFixed(2)} of ${peer.name}, to be ${target}`)
+  for (const { what, size, peer, target, ratio } of missed) say(`MISSED: ${what}, ${size}: ${ratio === undefined ? 'no figure' : ratio.toFixed(2)} of ${peer.name}, to be ${target}`)
   for (const text of failures) say(`FAILED: ${text}`)
   say('')
 }

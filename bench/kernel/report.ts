@@ -67,7 +67,10 @@ export function report(messages: readonly Message[], unit: Unit): Report {
       for (const { name, against } of WAYS.filter((way) => here.some((sample) => sample.way === way.name))) {
         const what = `${path}: ${name}`
         if (hasFailed(name)) {
-          costs.push({ what, size: label, ours: 'FAILED', met: false })
+          const targets = (against?.[path] ?? []).filter(({ atMost }) => atMost !== undefined)
+          const failed = { what, size: label, ours: 'FAILED' }
+          if (targets.length === 0) costs.push(failed)
+          for (const { peer, atMost } of targets) costs.push({ ...failed, peer: { name: peer, value: '' }, target: `at most ${atMost}`, met: false })
           continue
         }
         const ours = cost(name)

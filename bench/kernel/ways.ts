@@ -59,14 +59,14 @@ export const WAYS: readonly Way[] = [
   { name: 'tc mirred', ...mirred(['m0']) },
   { name: 'tc mirred, three outputs', ...mirred(['m0', 'm1', 'm2']) },
   {
-    name: '-j CLONE --mark',
+    name: 'CLONE --mark',
     outputs: ['m0'],
     setup: 'routed',
     ...rule(`-j CLONE --mark ${MARK}`),
     against: { FORWARD: [{ peer: 'xt_TEE', atMost: 1 }, { peer: 'nft dup' }], INPUT: [{ peer: 'xt_TEE', atMost: 1 }, { peer: 'nft dup' }] },
   },
   {
-    name: '-j CLONE --dev',
+    name: 'CLONE --dev',
     outputs: ['m0'],
     ...rule('-j CLONE --dev m0'),
     against: {
@@ -75,7 +75,7 @@ export const WAYS: readonly Way[] = [
     },
   },
   {
-    name: '-j CLONE --dev, three outputs',
+    name: 'CLONE --dev, three outputs',
     outputs: ['m0', 'm1', 'm2'],
     ...rule('-j CLONE --dev m0,m1,m2'),
     against: {

@@ -23,7 +23,7 @@ import { logToStderr, main, setUp } from './lib/setup.mjs'
 /** @typedef {'time' | 'instructions'} Count */
 
 const MODULES = [
-  'veth', 'pktgen', 'sch_ingress', 'cls_matchall', 'act_gact', 'act_mirred', 'ip_tables', 'iptable_filter', 'xt_TEE', 'nf_tables', 'nft_dup_ipv4', 'nft_dup_netdev',
+  'veth', 'bridge', 'pktgen', 'sch_ingress', 'cls_matchall', 'act_gact', 'act_mirred', 'ip_tables', 'iptable_filter', 'xt_TEE', 'nf_tables', 'nft_dup_ipv4', 'nft_dup_netdev',
 ]
 const CPU = ['-cpu', 'max,la57=off,-erms,-fsrm']
 /** By the guest's clock, and by ours. */

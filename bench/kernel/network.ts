@@ -63,8 +63,9 @@ export function makeNetwork(setup: Setup): Network {
   OUTPUTS.forEach((name, i) => {
     wire(box, name, `02:00:00:00:04:0${i}`, ends, name, name === 'gw' ? GATEWAY_MAC : `02:00:00:00:05:0${i}`)
   })
-  // Whoever gets a frame counts it and lets go of it, whatever address it has, so that no way of copying pays for the receiver's routing.
-  commands(ends, ['eth1', ...OUTPUTS].flatMap((name) => [`tc qdisc add dev ${name} clsact`, `tc filter add dev ${name} ingress matchall action drop`]))
+  // Whoever gets a frame counts it and lets go of it, whatever address it has, so that no way of copying pays for the receiver's routing:
+  // ports of a bridge that is down.
+  commands(ends, ['ip link add drain type bridge', ...['eth1', ...OUTPUTS].map((name) => `ip link set ${name} master drain`)])
   box.writeSysctl('net/ipv4/ip_forward', 1)
   commands(box, [
     'ip link set lo up',

@@ -48,7 +48,7 @@ t.test('two ports, MAC headers kept at FORWARD, IPv4 and IPv6, changed meanwhile
   })
   t.same(CloneTarget.list(box.netns), ['mirror.one'])
   const rules = () => run(box.netns, 'iptables-legacy-save', '-t', 'filter').match(/^-A FORWARD.*$/gm)
-  t.match(rules()![0], /^-A FORWARD -p udp -m comment --comment "?nfkit:one"? -j CLONE --\S+ mirror\.one$/, 'in front of the chain')
+  t.match(rules()![0], /^-A FORWARD -p udp -m comment --comment "?nfkit:one"? -j CLONE --target mirror\.one$/, 'in front of the chain')
   const link = run(box.netns, 'sh', '-c', 'ip -j link; ip rule; ip route show table all')
   for (const family of ['ipv4', 'ipv6'] as const) {
     const sent = frames(net, family)
@@ -91,7 +91,7 @@ t.test('PREROUTING, where the packet is as it came; a port that packets come by;
   const { box, lab, second, place } = net
   run(box.netns, 'ip', 'link', 'set', 'eth3', 'down')
   await using mirror = await Mirror.create({ ...place, from: 'PREROUTING -p udp', to: ['eth0', 'eth2', 'eth3'] })
-  t.match(run(box.netns, 'iptables-legacy-save', '-t', 'mangle'), /-A PREROUTING -p udp -m comment --comment "?nfkit:mirror1"? -j CLONE --\S+ mirror\.mirror1/)
+  t.match(run(box.netns, 'iptables-legacy-save', '-t', 'mangle'), /-A PREROUTING -p udp -m comment --comment "?nfkit:mirror1"? -j CLONE --target mirror\.mirror1/)
   const sent = frames(net, 'ipv4')
   run(box.netns, 'ip', 'link', 'set', 'eth3', 'up')
   const { first } = await traffic(net, sent)

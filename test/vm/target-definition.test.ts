@@ -8,7 +8,7 @@ import { CloneTarget, Link, Netns } from '../../lib/index.js'
 import type { Host } from '../../lib/lab/index.js'
 import { datagram } from '../support/datagram.js'
 import { arrivals, cloneTo, counters, MARK, type MirrorLab, mirrorLab, noModule, packetOf, sorted, until, withModule } from '../support/module.js'
-import { run } from '../support/outside.js'
+import { run, tryRun } from '../support/outside.js'
 
 withModule(t)
 
@@ -96,4 +96,26 @@ t.test('the owner is killed', { skip: noModule }, async (t) => {
   await until(() => CloneTarget.list(netns).length === 0)
   t.equal(netns.readProc('nfkit').trim().split('\n').length, 1, 'nothing is left')
   await until(() => /^nfkit \d+ 0 /m.test(readFileSync('/proc/modules', 'utf8')), 'nothing is held')
+})
+
+t.test('who has no power over the namespace', { skip: noModule }, async (t) => {
+  const netns = Netns.create()
+  t.teardown(() => netns.close())
+  const shell = (...command: string[]) => {
+    const { stdout, stderr } = tryRun(netns, ...command as [string, ...string[]])
+    return `${stdout}${stderr}`
+  }
+  const open = 'exec 3<>/dev/nfkit && echo opened'
+  const drop = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin']
+  t.match(shell('sh', '-c', open), 'opened')
+  t.match(shell(...drop, 'sh', '-c', open), /not permitted/, 'root without CAP_NET_ADMIN')
+  t.match(shell('setpriv', '--reuid', '65534', '--clear-groups', 'sh', '-c', open), /denied/i, 'nobody')
+  // Root of a user namespace has nothing to say in the network namespace of another, and all in its own.
+  t.match(shell('unshare', '--user', '--map-root-user', 'sh', '-c', open), /not permitted/)
+  t.match(shell('unshare', '--user', '--map-root-user', '--net', 'sh', '-c', open), 'opened')
+  // A descriptor that is handed on is useless to who has no power: with it, nothing was asked for that could be read.
+  const read = (...by: string[]) => shell('sh', '-c', `exec 3<>/dev/nfkit; exec ${[...by, 'cat'].join(' ')} <&3`)
+  t.match(read(), /Invalid argument/)
+  t.match(read(...drop), /not permitted/)
+  t.match(read('unshare', '--user', '--map-root-user'), /not permitted/)
 })

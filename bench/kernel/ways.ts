@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The ways to copy packets that are measured, ours and others'. A new row is one entry here.
 
-import type { Netns } from '../../lib/index.js'
+import { CloneTarget, Hook, type HookOptions, type Netns } from '../../lib/index.js'
 import { GATEWAY, MARK, type Output, type Path, type Setup } from './network.js'
 
 /** What a way is to be compared with, and what its cost is to be at most, as a multiple of the peer's. */
@@ -52,6 +52,18 @@ const nft = (family: string, chain: (path: Path) => string, text: string) => ({
   down: () => [`${NFT} delete table ${family} bench`],
 })
 
+/** A clone target of devices, and a hook that copies to it. */
+const ingressHook = (outputs: readonly Output[]) => ({
+  outputs,
+  open(box: Netns): Disposable {
+    const target = CloneTarget.create({ name: 'bench', devices: [...outputs], netns: box })
+    const hook = Hook.create({ at: 'ingress', in: 'eth0', verdict: 'accept', clone: 'bench', netns: box })
+    return { [Symbol.dispose]() { hook.close(); target.close() } }
+  },
+})
+
+const idle: Pick<HookOptions, 'match' | 'verdict'> = { match: { protocol: 254 }, verdict: 'drop' }
+
 export const WAYS: readonly Way[] = [
   { name: 'xt_TEE', outputs: ['gw'], ...rule(`-j TEE --gateway ${GATEWAY}`) },
   { name: 'nft dup', outputs: ['gw'], ...nft('ip', (path) => `type filter hook ${path.toLowerCase()} priority -1`, `dup to ${GATEWAY} device gw`) },
@@ -83,7 +95,42 @@ export const WAYS: readonly Way[] = [
       INPUT: [{ peer: 'tc mirred, three outputs', atMost: 1 }],
     },
   },
+  {
+    name: 'CLONE --target, one device',
+    outputs: ['m0'],
+    ...rule('-j CLONE --target bench'),
+    open: (box) => CloneTarget.create({ name: 'bench', devices: ['m0'], netns: box }),
+    against: {
+      FORWARD: [{ peer: 'xt_TEE', atMost: 1 }, { peer: 'CLONE --dev' }],
+      INPUT: [{ peer: 'xt_TEE', atMost: 0.4 }, { peer: 'tc mirred', atMost: 1 }, { peer: 'CLONE --dev' }],
+    },
+  },
+  {
+    name: 'hook at ingress',
+    ...ingressHook(['m0']),
+    against: {
+      FORWARD: [{ peer: 'tc mirred', atMost: 0.75 }, { peer: 'nft dup at ingress' }],
+      INPUT: [{ peer: 'tc mirred', atMost: 0.75 }, { peer: 'nft dup at ingress' }],
+    },
+  },
+  {
+    name: 'hook at ingress, three outputs',
+    ...ingressHook(['m0', 'm1', 'm2']),
+    against: {
+      FORWARD: [{ peer: 'tc mirred, three outputs', atMost: 1 }],
+      INPUT: [{ peer: 'tc mirred, three outputs', atMost: 1 }],
+    },
+  },
   // What --mark needs costs every packet, copied or not.
   { name: 'policy rules for --mark', outputs: [], setup: 'routed', without: 'plain' },
   { name: 'iptables rule that matches nothing', outputs: [], ...rule('-p 254 -j DROP') },
+  {
+    name: 'hook that matches nothing',
+    outputs: [],
+    open: (box, path) => Hook.create({ at: path === 'INPUT' ? 'local-in' : 'forward', ...idle, netns: box }),
+    against: {
+      FORWARD: [{ peer: 'iptables rule that matches nothing' }],
+      INPUT: [{ peer: 'iptables rule that matches nothing' }],
+    },
+  },
 ]

@@ -2,8 +2,9 @@
 /**
  * npm run test:long [-- file...]
  *
- * The tests of the tables and queues that have a long form, in it: a million damaged tables and texts, rules by chance, eight writers, 100,000
- * packets. All of them, or those that the files name. An hour on two cores. NFKIT_FUZZ is another number of damaged inputs.
+ * The tests that have a long form, in it: a million damaged tables and texts, rules by chance, eight writers, 100,000 packets; a million wrong
+ * calls of the kernel module's device, in a guest and in user-mode Linux. All of them, or those that the files name. Two hours on two cores.
+ * NFKIT_FUZZ is another number of damaged inputs and wrong calls.
  */
 import { projectRoot } from './lib/debian-packages.mjs'
 import { privateNetwork } from './lib/private-network.mjs'
@@ -14,6 +15,9 @@ import { showCounts, showResult, showTime } from './lib/show-result.mjs'
 /** Milliseconds for one of them. */
 const LIMIT = 4 * 3_600_000
 
+/** Those of test/vm run in these rings. */
+const VM_RINGS = ['sanitize', 'vm']
+
 /** @type {readonly { file: string, env: Record<string, string> }[]} */
 const LONG = [
   { file: 'test/unit/xtables-text', env: { NFKIT_FUZZ: process.env.NFKIT_FUZZ ?? '1000000' } },
@@ -22,6 +26,7 @@ const LONG = [
   { file: 'test/netns/netfilter-writers', env: { NFKIT_WRITERS: 'long' } },
   { file: 'test/netns/packet-queue', env: { NFKIT_QUEUE_PACKETS: '100000' } },
   { file: 'test/netns/packet-log', env: { NFKIT_QUEUE_PACKETS: '100000' } },
+  { file: 'test/vm/device-fuzz', env: { NFKIT_FUZZ: process.env.NFKIT_FUZZ ?? '1000000' } },
 ]
 
 main(async () => {
@@ -33,17 +38,27 @@ main(async () => {
   const prefix = chosen.some(({ file }) => file.startsWith('test/netns/')) ? await privateNetwork() : []
   const started = performance.now()
   const total = { passed: 0, failed: 0, skipped: 0 }
-  await runTests(chosen.map(({ file, env }) => ({
-    name: `${file}.test.ts (${Object.entries(env).map((pair) => pair.join('=')).join(' ')})`,
+  /** @param {import('./lib/tap-result.mjs').TestResult} result */
+  const report = (result) => {
+    for (const key of /** @type {const} */ (['passed', 'failed', 'skipped'])) total[key] += result[key]
+    process.stdout.write(`${showResult(result)}\n${result.reasons.map((reason) => `    skipped: ${reason}\n`).join('')}`)
+  }
+  const named = (/** @type {string} */ name, /** @type {Record<string, string>} */ env) => `${name} (${Object.entries(env).map((pair) => pair.join('=')).join(' ')})`
+  await runTests(chosen.filter(({ file }) => !file.startsWith('test/vm/')).map(({ file, env }) => ({
+    name: named(`${file}.test.ts`, env),
     command: [...(file.startsWith('test/netns/') ? prefix : []), process.execPath, '--enable-source-maps', `${projectRoot}/dist/${file}.test.js`],
     env,
-  })), {
-    limit: LIMIT,
-    report: (result) => {
-      for (const key of /** @type {const} */ (['passed', 'failed', 'skipped'])) total[key] += result[key]
-      process.stdout.write(`${showResult(result)}\n${result.reasons.map((reason) => `    skipped: ${reason}\n`).join('')}`)
-    },
-  })
+  })), { limit: LIMIT, report })
+  for (const { file, env } of chosen.filter(({ file }) => file.startsWith('test/vm/'))) {
+    for (const name of VM_RINGS) {
+      /** @type {import('./test.mjs').Ring} */
+      const ring = await import(`./rings/${name}.mjs`)
+      await ring.run({
+        wanted: [`${file}.test.ts`], long: { env, limit: LIMIT }, log: (text) => { process.stdout.write(`  ${text}\n`) },
+        report: (result) => { report({ ...result, name: named(`${name}: ${result.name}`, env) }) },
+      })
+    }
+  }
   if (total.failed > 0 || total.passed === 0) process.exitCode = 1
   process.stdout.write(`  ${showTime(performance.now() - started)}\n\n${showCounts(total)}\n`)
 })

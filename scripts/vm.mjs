@@ -86,7 +86,7 @@ try {
     const files = await Promise.all(positionals.map(compiled))
     for (const kernel of kernels) {
       const print = prefixed(`${kernel} | `)
-      const module = files.some((file) => relative(projectRoot, file).startsWith('dist/test/vm/')) ? await moduleForGuest(kernel, say) : {}
+      const module = files.some((file) => relative(projectRoot, file).startsWith('dist/test/vm/')) ? await moduleForGuest(kernel, say, { hostile: true }) : {}
       const result = await runInGuest({
         kernel,
         ...module,

@@ -2,6 +2,7 @@
 /** The kernel module for a guest: built once for each kernel and content of kmod/, in .cache/module. */
 import { cp, mkdir, rename, rm } from 'node:fs/promises'
 import { basename, join, relative } from 'node:path'
+import { cProgram } from './c-program.mjs'
 import { cacheRoot, exists, makeAtomically, projectRoot, run, withLock } from './debian-packages.mjs'
 import { filesBelow, fingerprint } from './fingerprint.mjs'
 import { kernelHeaders } from './kernels.mjs'
@@ -9,6 +10,10 @@ import { xtablesPlugin } from './xtables-plugin.mjs'
 
 /** Where the module is in a guest; the tests find it in NFKIT_MODULE. */
 const IN_GUEST = '/usr/lib/nfkit/nfkit.ko'
+
+/** Where the program is that calls the device as no program should; the tests find it in NFKIT_HOSTILE. */
+const HOSTILE_IN_GUEST = '/usr/lib/nfkit/hostile'
+export const HOSTILE = 'test/vm/hostile'
 
 const sources = join(projectRoot, 'kmod')
 
@@ -54,12 +59,18 @@ export async function buildModule (version, log = () => {}) {
  * What a guest needs for the tests of the module, to be given to runInGuest.
  * @param {import('./kernels.mjs').KernelVersion} version
  * @param {(text: string) => void} [log]
- * @param {{ plugin?: boolean }} [options]  without the plug-in of iptables
+ * @param {{ plugin?: boolean, hostile?: boolean }} [options]  without the plug-in of iptables; with the program of test/vm/hostile
  * @returns {Promise<{ extra: Record<string, string>, env: Record<string, string> }>}
  */
-export async function moduleForGuest (version, log, { plugin = true } = {}) {
-  const [module, inGuest] = await Promise.all([buildModule(version, log), plugin ? xtablesPlugin(log).then((made) => made.inGuest) : {}])
+export async function moduleForGuest (version, log, { plugin = true, hostile = false } = {}) {
+  const [module, inGuest, program] = await Promise.all([
+    buildModule(version, log), plugin ? xtablesPlugin(log).then((made) => made.inGuest) : {}, hostile ? cProgram(HOSTILE, log) : null])
   // How often test/vm/clone-lifetime.test.ts loads and unloads it.
   const { NFKIT_MODULE_CYCLES: cycles } = process.env
-  return { extra: { [IN_GUEST]: module, ...inGuest }, env: { NFKIT_MODULE: IN_GUEST, ...(cycles === undefined ? {} : { NFKIT_MODULE_CYCLES: cycles }) } }
+  return {
+    extra: { [IN_GUEST]: module, ...inGuest, ...(program === null ? {} : { [HOSTILE_IN_GUEST]: program }) },
+    env: {
+      NFKIT_MODULE: IN_GUEST, ...(program === null ? {} : { NFKIT_HOSTILE: HOSTILE_IN_GUEST }), ...(cycles === undefined ? {} : { NFKIT_MODULE_CYCLES: cycles }),
+    },
+  }
 }

@@ -34,21 +34,25 @@ function turnOf (files, guest) {
 }
 
 /** @param {import('../test.mjs').RingContext} context */
-export async function run ({ wanted, report, log }) {
+export async function run ({ wanted, report, log, long }) {
   const found = [...await testFiles('netns', wanted), ...await testFiles('vm', wanted)]
   const files = wanted.length > 0 ? found : found.filter(({ source }) => !ON_REQUEST.test(source))
   if (files.length < found.length) log(`${found.length - files.length} files of the xtables extensions only on request: npm test -- vm xtables`)
   if (files.length === 0) return
   // Side by side: a guest runs one test at a time and so keeps little more than one processor busy.
-  await Promise.all(kernelVersions.map(async (kernel, guest) => {
+  const kernels = long === undefined ? kernelVersions : kernelVersions.slice(-1)
+  await Promise.all(kernels.map(async (kernel, guest) => {
     /** @type {Map<string, import('../lib/tap-result.mjs').TestResult>} */
     const failed = new Map()
-    await runOn(kernel, wanted.length > 0 ? files : turnOf(files, guest), { log, report: (result) => { if (result.failed > 0) failed.set(result.name, result); else report(result) } })
+    await runOn(kernel, wanted.length > 0 ? files : turnOf(files, guest), {
+      log, long, report: (result) => { if (result.failed > 0 && long === undefined) failed.set(result.name, result); else report(result) },
+    })
     const again = files.filter(({ source }) => failed.has(`${kernel} ${source}`))
     for (const [name, result] of failed) if (!again.some(({ source }) => name === `${kernel} ${source}`)) report(result)
     if (again.length === 0) return
     await runOn(kernel, again, {
       log,
+      long,
       report: (result) => {
         const first = failed.get(result.name)
         report(first === undefined ? result : secondTry(first, result, log))
@@ -60,24 +64,25 @@ export async function run ({ wanted, report, log }) {
 /**
  * @param {import('../lib/kernels.mjs').KernelVersion} kernel
  * @param {readonly import('../lib/test-files.mjs').TestFile[]} files
- * @param {Pick<import('../test.mjs').RingContext, 'report' | 'log'>} context
+ * @param {Pick<import('../test.mjs').RingContext, 'report' | 'log' | 'long'>} context
  */
-async function runOn (kernel, files, { report, log }) {
+async function runOn (kernel, files, { report, log, long }) {
   const sourceOf = new Map(files.map(({ source, compiled }) => [compiled, source]))
   const missing = new Set(sourceOf.keys())
   // The tests of the module come last, and load it themselves.
-  const { extra, env } = files.some(({ source }) => source.startsWith('test/vm/')) ? await moduleForGuest(kernel, log) : {}
+  const { extra, env } = files.some(({ source }) => source.startsWith('test/vm/')) ? await moduleForGuest(kernel, log, { hostile: true }) : {}
+  const limit = long?.limit ?? FILE_LIMIT_MS
   const { problem, release, bootMs, milliseconds } = await runInGuest({
     kernel,
     ...(extra === undefined ? {} : { extra }),
     files: files.map(({ compiled }) => compiled),
-    fileTimeoutMs: FILE_LIMIT_MS,
-    timeoutMs: GUEST_LIMIT_MS,
-    env: { NO_COLOR: '1', ...env },
+    fileTimeoutMs: limit,
+    timeoutMs: Math.max(GUEST_LIMIT_MS, limit),
+    env: { NO_COLOR: '1', ...env, ...long?.env },
     log,
     onResult: (result) => {
       missing.delete(result.file)
-      const ending = result.timedOut ? `still running after ${FILE_LIMIT_MS / 1000} s` : result.exitCode === 0 ? null : `exit status ${result.exitCode}`
+      const ending = result.timedOut ? `still running after ${limit / 1000} s` : result.exitCode === 0 ? null : `exit status ${result.exitCode}`
       const counted = readTap(`${kernel} ${sourceOf.get(result.file)}`, result.stdout, { ending, stderr: result.stderr, milliseconds: result.milliseconds })
       if (result.kernelTrouble.length > 0) {
         counted.failed++

@@ -5,7 +5,8 @@
  */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmod, copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cacheRoot, exists, projectRoot, requireTools, toolPath } from './debian-packages.mjs'
 import { troubleIn } from './guest.mjs'
@@ -45,8 +46,12 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`
  */
 export async function runInUml (options) {
   await requireTools(PACKAGES)
-  const results = join(cacheRoot, 'sanitize', `run-${process.pid}-${randomBytes(4).toString('hex')}`)
+  const runs = join(cacheRoot, 'sanitize')
+  await sweep(runs)
+  const results = join(runs, `run-${process.pid}-${randomBytes(4).toString('hex')}`)
   await mkdir(results, { recursive: true })
+  const interrupted = () => { rmSync(results, { recursive: true, force: true }) }
+  process.once('exit', interrupted)
   try {
     const seconds = Math.ceil(options.fileTimeoutMs / 1000)
     const env = { NFKIT_GUEST: '1', NO_COLOR: '1', TAP_TIMEOUT: String(Math.max(1, seconds - 5)), ...options.env }
@@ -60,7 +65,16 @@ export async function runInUml (options) {
     await chmod(init, 0o755)
     return await boot(options, results, init)
   } finally {
+    process.removeListener('exit', interrupted)
     await rm(results, { recursive: true, force: true })
+  }
+}
+
+/** Removes what runs left that were killed. @param {string} runs */
+async function sweep (runs) {
+  for (const name of await readdir(runs).catch(() => [])) {
+    const pid = /^run-(\d+)-/.exec(name)?.[1]
+    if (pid !== undefined && !await exists(`/proc/${pid}`)) await rm(join(runs, name), { recursive: true, force: true })
   }
 }
 

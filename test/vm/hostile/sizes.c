@@ -66,7 +66,7 @@ static void structs(enum command which) {
     // The last byte, or the first that is unknown. Behind the struct all else is zero.
     unsigned char *odd = size > first ? at + (size % 2 == 0 ? size - 1 : first) : NULL;
     // Over a page it is the size alone that is wrong.
-    for (int tail = size > PAGE; tail < 2; tail++) {
+    for (int tail = 0; tail < (size > PAGE ? 1 : 2); tail++) {
       argument.size = (__u32)size;
       memcpy(at, &argument, room < first ? room : first);
       if (odd != NULL) *odd = (unsigned char)tail;
@@ -90,7 +90,7 @@ static void outputs_to_set(void) {
   for (size_t size = 0; size <= MOST; size++) {
     for (__u32 count = 1; count <= 2; count++) {
       if (size * count > MOST) continue;
-      for (int tail = size > PAGE; tail < 2; tail++) {
+      for (int tail = 0; tail < (size > PAGE ? 1 : 2); tail++) {
         union argument argument;
         size_t known = sizeof(struct nfkit_output_config);
         int fd, accepted = taken(TARGET_SET, &argument, &fd);

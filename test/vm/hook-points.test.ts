@@ -79,6 +79,16 @@ t.test('verdicts at every point', { skip: noModule }, async (t) => {
     }, points)
     queue.close()
     await reading
+    const again = PacketQueue.open(77, { netns: net.box.netns })
+    t.teardown(() => again.close())
+    const repeating = (async () => { for await (const packet of again) packet.repeat({ mark: 1 }) })()
+    await each(net, async (at, family, stream, set) => {
+      set({ verdict: { queue: 77 }, program: programOf({ family, protocol: 'udp', destinationPort: PORT, mark: 0 }) })
+      t.equal(await stream.pass(N, N), N, `${at} ${family}: the consumer has it meet the hook again, with a mark`)
+      t.match(stats(), { matched: N, queued: N })
+    }, ['forward'])
+    again.close()
+    await repeating
     await each(net, async (at, family, stream, set) => {
       set({ verdict: { queue: 77 } })
       t.equal(await stream.pass(N, 0), 0, `${at} ${family}: nobody listens`)

@@ -77,7 +77,10 @@ export function report(messages: readonly Message[], unit: Unit): Report {
         const peers = (against?.[path] ?? []).filter(({ peer }) => here.some((sample) => sample.way === peer) && !hasFailed(peer))
         if (peers.length === 0) costs.push({ what, size: label, ours })
         for (const { peer, atMost } of peers) {
-          costs.push(comparison({ what, size: label, ours, peer: { name: peer, value: cost(peer) }, reading: 'cost', limit: atMost }))
+          const value = cost(peer)
+          // What costs less than nothing was measured on too busy a machine: no figure, so no target that is met.
+          if (ours.median > 0 && value.median > 0) costs.push(comparison({ what, size: label, ours, peer: { name: peer, value }, reading: 'cost', limit: atMost }))
+          else costs.push({ what, size: label, ours, peer: { name: peer, value }, ...(atMost === undefined ? {} : { target: `at most ${atMost}`, met: false }) })
         }
         // Of the guest's clock a second, be it instructions.
         const rate = (values: readonly number[]) => summary('/s', [1e9 / median(values)])

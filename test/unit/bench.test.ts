@@ -88,6 +88,9 @@ t.test('a copy costs what a packet takes longer with it than right before', asyn
     size: '60 B', ours: { median: 200, best: 180 }, peer: { name: 'xt_TEE', value: { median: 225 } }, ratio: 200 / 225, target: 'at most 1', met: true,
   })
 
+  const noise = report([...turn('xt_TEE', 0, 300, 100), ...turn('CLONE --mark', 0, 100, 280)], 'ns')
+  t.match(noise.costs.find(({ what }) => what === 'INPUT: CLONE --mark'), { ratio: undefined, target: 'at most 1', met: false }, 'less than nothing')
+
   const broken = report([...samples, ...turn('xt_TEE', 2, 100, 300, 'gw got 9 of 10 packets'), { kind: 'lost', path: 'INPUT', way: 'CLONE --mark', text: 'few came' }], 'ns')
   t.same(broken.failures, ['CLONE --mark at INPUT: few came', 'xt_TEE at INPUT, 60 bytes: gw got 9 of 10 packets'])
   t.match(broken.costs.find(({ what }) => what === 'INPUT: xt_TEE'), { ours: 'FAILED' })

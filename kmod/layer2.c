@@ -26,8 +26,10 @@ static bool nfkit_layer2_fits(const struct sk_buff *skb,
 			      const struct net_device *dev, u32 snaplen)
 {
 	unsigned int mtu = READ_ONCE(dev->mtu);
+	/* At egress the data begins with the MAC header, which no MTU counts. */
+	int length = skb->len - skb_network_offset(skb);
 
-	if (skb->len <= mtu || (snaplen && snaplen <= mtu + ETH_HLEN))
+	if (length <= (int)mtu || (snaplen && snaplen <= mtu + ETH_HLEN))
 		return true;
 	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type &&
 	       skb_gso_validate_network_len(skb, mtu);
@@ -121,6 +123,8 @@ static enum nfkit_counter nfkit_layer2_xmit(const struct nfkit_output *output,
 
 	switch (dev_queue_xmit(skb)) {
 	case NET_XMIT_SUCCESS:
+	/* It took this one, and dropped another. */
+	case NET_XMIT_CN:
 		nfkit_count_output(output, NFKIT_BYTES, length);
 		return NFKIT_SENT;
 	case -ENETDOWN:

@@ -127,9 +127,10 @@ enum nfkit_kind {
 struct nfkit_key {
 	enum nfkit_kind kind;
 	u32 mark;
+	/* The longest first: initializers need not clear more than that. */
 	union {
-		char device[IFNAMSIZ];
 		char name[NFKIT_NAME_SIZE];
+		char device[IFNAMSIZ];
 	};
 };
 

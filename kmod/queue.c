@@ -168,7 +168,8 @@ void nfkit_queue_add(struct nfkit_output *output, struct sk_buff *skb)
 		dev_hold(skb->dev);
 	}
 	spin_lock(&queue->packets.lock);
-	if (nfkit_queue_at_limit(output) && !list_empty(waiting)) {
+	if (output->sinks->flags & NFKIT_TARGET_DROP_OLDEST &&
+	    nfkit_queue_at_limit(output) && !list_empty(waiting)) {
 		cb = list_first_entry(waiting, struct nfkit_queue_cb, waiting);
 		nfkit_queue_take(queue, container_of((char (*)[sizeof(skb->cb)])cb,
 						     struct sk_buff, cb),

@@ -204,61 +204,6 @@ static struct sk_buff *nfkit_reroute_copy(struct sk_buff *skb,
 	return copy;
 }
 
-static enum nfkit_counter nfkit_reroute_queue(struct nfkit_output *output,
-					      struct sk_buff *skb,
-					      const struct nf_hook_state *state)
-{
-	u32 mark = output->sinks->mark;
-	enum nfkit_counter result;
-	struct sk_buff *copy;
-	struct dst_entry *dst;
-
-	if (nfkit_queue_sending())
-		return NFKIT_LOOP;
-	if (state->pf != NFPROTO_IPV4 && state->pf != NFPROTO_IPV6)
-		return NFKIT_NO_ROUTE;
-	if (!skb_valid_dst(skb))
-		return NFKIT_NO_ROUTE;
-	if (nfkit_queue_full(output))
-		return NFKIT_QUEUE_FULL;
-	dst = nfkit_route(state->net, skb, mark, state->pf);
-	if (!dst)
-		return NFKIT_UNROUTABLE;
-
-	result = NFKIT_LOCAL;
-	if (dst->dev->flags & IFF_LOOPBACK)
-		goto release;
-	if (state->pf == NFPROTO_IPV4 ? nfkit_is_local4(dst) :
-					nfkit_is_local6(dst))
-		goto release;
-	result = NFKIT_SAME_DEVICE;
-	if (dst->dev == state->in || dst->dev == state->out)
-		goto release;
-	result = NFKIT_TOO_BIG;
-	if (nfkit_fit(skb, dst, state->pf) == NFKIT_DOES_NOT_FIT)
-		goto release;
-	result = NFKIT_NO_MEMORY;
-	copy = nfkit_reroute_copy(skb, dst, mark, state->pf);
-	if (!copy)
-		goto release;
-	nfkit_queue_add(output, copy);
-	return NFKIT_CLONED;
-
-release:
-	dst_release(dst);
-	return result;
-}
-
-/* With softirqs disabled; the packet stays as it is. Whether the copy was taken. */
-bool nfkit_reroute(struct nfkit_output *output, struct sk_buff *skb,
-		   const struct nf_hook_state *state)
-{
-	enum nfkit_counter result = nfkit_reroute_queue(output, skb, state);
-
-	nfkit_count_output(output, result, 1);
-	return result == NFKIT_CLONED;
-}
-
 /*
  * A device without ARP has one neighbour at most, so it needs no entry for
  * each address that it is told of: frames go to the device's own address, as
@@ -351,12 +296,11 @@ static int nfkit_output_fragments(struct net *net, struct sk_buff *skb)
 	return nfkit_ip6_fragment(net, skb, nfkit_output);
 }
 
-/* What becomes of a queued copy. Under RCU. */
-static enum nfkit_counter nfkit_reroute_xmit(struct sk_buff *skb)
+/* What becomes of a copy. Under RCU. */
+static enum nfkit_counter nfkit_reroute_xmit(struct sk_buff *skb,
+					     enum nfkit_fit fit)
 {
-	struct dst_entry *dst = skb_dst(skb);
-	struct net_device *dev = dst->dev;
-	u8 pf = skb->protocol == htons(ETH_P_IP) ? NFPROTO_IPV4 : NFPROTO_IPV6;
+	struct net_device *dev = skb_dst(skb)->dev;
 	int err;
 
 	/* The route of a device that is gone leads into a black hole. */
@@ -366,7 +310,7 @@ static enum nfkit_counter nfkit_reroute_xmit(struct sk_buff *skb)
 		return NFKIT_DEVICE_DOWN;
 	}
 	skb->dev = dev;
-	switch (nfkit_fit(skb, dst, pf)) {
+	switch (fit) {
 	case NFKIT_FITS:
 		err = nfkit_output(dev_net(dev), NULL, skb);
 		break;
@@ -379,6 +323,8 @@ static enum nfkit_counter nfkit_reroute_xmit(struct sk_buff *skb)
 	}
 	switch (err) {
 	case NET_XMIT_SUCCESS:
+	/* The device's queue took this one, and dropped another. */
+	case NET_XMIT_CN:
 		return NFKIT_SENT;
 	case -EHOSTUNREACH:
 		return NFKIT_UNRESOLVED;
@@ -392,7 +338,104 @@ static enum nfkit_counter nfkit_reroute_xmit(struct sk_buff *skb)
 	}
 }
 
+/* Whether the device took it. */
+static bool nfkit_reroute_leave(const struct nfkit_output *output,
+				struct sk_buff *skb, enum nfkit_fit fit)
+{
+	enum nfkit_counter result = nfkit_reroute_xmit(skb, fit);
+
+	nfkit_count_output(output, result, 1);
+	return result == NFKIT_SENT;
+}
+
+/* A copy that was queued. Under RCU. */
 void nfkit_reroute_send(const struct nfkit_output *output, struct sk_buff *skb)
 {
-	nfkit_count_output(output, nfkit_reroute_xmit(skb), 1);
+	u8 pf = skb->protocol == htons(ETH_P_IP) ? NFPROTO_IPV4 : NFPROTO_IPV6;
+
+	nfkit_reroute_leave(output, skb, nfkit_fit(skb, skb_dst(skb), pf));
+}
+
+/* Whether a copy may leave by the device while its original is still here. */
+static bool nfkit_reroute_direct(const struct nfkit_output *output,
+				 const struct net_device *dev)
+{
+	return nfkit_layer2_direct(dev) &&
+	       !(output->sinks->flags & NFKIT_TARGET_DEFER) &&
+	       !nfkit_is_duplicating();
+}
+
+/*
+ * Why there is no copy, or NFKIT_CLONED and one, with @direct: it fits and may
+ * leave at once.
+ */
+static enum nfkit_counter nfkit_reroute_clone(const struct nfkit_output *output,
+					      struct sk_buff *skb,
+					      const struct nf_hook_state *state,
+					      struct sk_buff **copy,
+					      bool *direct)
+{
+	u32 mark = output->sinks->mark;
+	enum nfkit_counter result;
+	struct dst_entry *dst;
+	enum nfkit_fit fit;
+
+	if (nfkit_queue_sending())
+		return NFKIT_LOOP;
+	if (state->pf != NFPROTO_IPV4 && state->pf != NFPROTO_IPV6)
+		return NFKIT_NO_ROUTE;
+	if (!skb_valid_dst(skb))
+		return NFKIT_NO_ROUTE;
+	dst = nfkit_route(state->net, skb, mark, state->pf);
+	if (!dst)
+		return NFKIT_UNROUTABLE;
+
+	result = NFKIT_LOCAL;
+	if (dst->dev->flags & IFF_LOOPBACK)
+		goto release;
+	if (state->pf == NFPROTO_IPV4 ? nfkit_is_local4(dst) :
+					nfkit_is_local6(dst))
+		goto release;
+	result = NFKIT_SAME_DEVICE;
+	if (dst->dev == state->in || dst->dev == state->out)
+		goto release;
+	result = NFKIT_TOO_BIG;
+	fit = nfkit_fit(skb, dst, state->pf);
+	if (fit == NFKIT_DOES_NOT_FIT)
+		goto release;
+	result = NFKIT_QUEUE_FULL;
+	*direct = fit == NFKIT_FITS && nfkit_reroute_direct(output, dst->dev);
+	if (!*direct && nfkit_queue_full(output))
+		goto release;
+	result = NFKIT_NO_MEMORY;
+	*copy = nfkit_reroute_copy(skb, dst, mark, state->pf);
+	if (!*copy)
+		goto release;
+	return NFKIT_CLONED;
+
+release:
+	dst_release(dst);
+	return result;
+}
+
+/* With softirqs disabled; the packet stays as it is. Whether the copy was taken. */
+bool nfkit_reroute(struct nfkit_output *output, struct sk_buff *skb,
+		   const struct nf_hook_state *state)
+{
+	enum nfkit_counter result;
+	struct sk_buff *copy;
+	bool direct, sent;
+
+	result = nfkit_reroute_clone(output, skb, state, &copy, &direct);
+	nfkit_count_output(output, result, 1);
+	if (result != NFKIT_CLONED)
+		return false;
+	if (!direct) {
+		nfkit_queue_add(output, copy);
+		return true;
+	}
+	nfkit_queue_send_begin();
+	sent = nfkit_reroute_leave(output, copy, NFKIT_FITS);
+	nfkit_queue_send_end();
+	return sent;
 }

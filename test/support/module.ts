@@ -69,6 +69,11 @@ export function routeMirror(box: Host): void {
   }
 }
 
+/** Has copies with MARK leave by a VLAN device over the mirror port: for such a device they are queued, while a veth gets them at once. */
+export function queueMirror({ netns }: Host): void {
+  for (const words of ['link add link eth2 name m0 type vlan id 9', 'link set m0 arp off up', `route replace default dev m0 table ${TABLE}`]) tool('nsenter', `--net=${netns.path}`, 'ip', ...words.split(' '))
+}
+
 function localRule(box: Host, family: IpFamily): void {
   const { netns } = box
   const local: RuleSpec = { family, table: 'local' }

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Link, Netfilter, Route } from '../../lib/index.js'
-import { clone, counters, loadModule, MARK, type MirrorLab, mirrorLab, noModule, TABLE, unloadModule, until, withModule } from '../support/module.js'
+import { clone, counters, loadModule, MARK, type MirrorLab, mirrorLab, noModule, queueMirror, TABLE, unloadModule, until, withModule } from '../support/module.js'
 
 withModule(t)
 
@@ -108,6 +108,7 @@ const CYCLES = Number(process.env['NFKIT_MODULE_CYCLES'] ?? 20)
 t.test(`${CYCLES} times loaded and unloaded while packets pass`, { skip: noModule, timeout: 3_600_000 }, async (t) => {
   const net = await mirrorLab(t)
   const { box } = net
+  queueMirror(box)
   await until(() => users() === 0)
   const pings = flood(net)
   const nf = Netfilter.open({ family: 'ipv4', netns: box.netns })

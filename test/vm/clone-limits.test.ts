@@ -3,7 +3,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { Link, Route } from '../../lib/index.js'
+import { Link, Route, Rule } from '../../lib/index.js'
 import type { Host } from '../../lib/lab/index.js'
 import { XtablesSocket } from '../../lib/sockopt/xtables.js'
 import { entryLayouts } from '../../lib/wire/xtables/entry.js'
@@ -11,7 +11,7 @@ import { parseRule } from '../../lib/wire/xtables/parse.js'
 import { assembleTable } from '../../lib/wire/xtables/assemble.js'
 import { spliceRules, TableImage } from '../../lib/wire/xtables/table.js'
 import { datagram } from '../support/datagram.js'
-import { arrivals, clone, counters, MARK, mirrorLab, noModule, TABLE, until, withModule } from '../support/module.js'
+import { arrivals, clone, counters, MARK, mirrorLab, noModule, queueMirror, TABLE, until, withModule } from '../support/module.js'
 import { run, tryRun } from '../support/outside.js'
 import { systemNames, wordsOf } from '../support/xtables.js'
 
@@ -23,6 +23,7 @@ const LIMIT = 'net/nfkit/queue_limit'
 
 t.test('the queue takes as many as the sysctl says, counts the rest, and the originals do not notice', { skip: noModule }, async (t) => {
   const { h1, h2, box, monitor } = await mirrorLab(t)
+  queueMirror(box)
   h2.listen({ protocol: 'udp', port: 9000, serve: 'discard' })
   if (tryRun(h1.netns, 'tc', 'qdisc', 'add', 'dev', 'eth0', 'root', 'netem', 'delay', '1s', 'limit', '1000').status !== 0) {
     t.comment('without netem no bursts: only a limit of zero is tried')
@@ -51,10 +52,18 @@ t.test('the queue takes as many as the sysctl says, counts the rest, and the ori
     run(h1.netns, 'tc', 'qdisc', 'del', 'dev', 'eth0', 'root')
   }
   box.netns.writeSysctl(LIMIT, 0)
+  Rule.add({ family: 'ipv4', priority: 10, fwmark: 3, table: TABLE }, { netns: box.netns })
   clone(box, 'ipv4', 'FORWARD', '-p udp', { mark: 3 })
   const got = await arrivals(box, 'eth1', h2, async () => { for (let i = 0; i < 20; i++) h1.sendFrame('eth0', forwarded(box, i)) }, () => 20)
   t.equal(got.length, 20)
   t.same(counters(box, 3), { seen: 20, queue_full: 20 })
+
+  // A veth gets them at once.
+  Route.replace({ destination: 'default', link: 'eth2', table: TABLE }, { netns: box.netns })
+  const each = counters(box)['seen'] === undefined ? 20 : 40
+  const copies = await arrivals(box, 'eth2', monitor, async () => { for (let i = 0; i < 20; i++) h1.sendFrame('eth0', forwarded(box, i)) }, () => each)
+  t.equal(copies.length, each)
+  t.match(counters(box, 3), { seen: 40, sent: 20, queue_full: 20 }, 'what does not wait is not bounded')
 })
 
 t.test('the sysctl of a namespace goes as far as that of the initial one', { skip: noModule }, async (t) => {
@@ -75,6 +84,7 @@ t.test('the sysctl of a namespace goes as far as that of the initial one', { ski
   t.not(owned.status, 0, 'more than the initial namespace has is refused')
   // What is set lower later holds at once.
   writeFileSync(initial, '0')
+  queueMirror(box)
   clone(box, 'ipv4', 'FORWARD', '-p udp')
   h2.listen({ protocol: 'udp', port: 9000, serve: 'discard' })
   await arrivals(box, 'eth1', h2, async () => h1.sendFrame('eth0', forwarded(box, 1)), () => 1)

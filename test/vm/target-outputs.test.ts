@@ -2,7 +2,7 @@
 // What a clone target's devices send: tags, addresses, lengths, segments and fragments, as the receivers see them.
 
 import t from 'tap'
-import { CloneTarget, Link } from '../../lib/index.js'
+import { CloneTarget, Hook, Link } from '../../lib/index.js'
 import type { Host } from '../../lib/lab/index.js'
 import { internetChecksum, transportChecksum } from '../../lib/wire/checksum.js'
 import { datagram, fragments } from '../support/datagram.js'
@@ -183,4 +183,20 @@ t.test('a tag that the hardware took off a bridged frame is sent with it, inside
   t.same(sorted(outer.frames.map(hex)), sorted(tagged.map((frame) => `${hex(frame.subarray(0, 12))}81000384${hex(frame.subarray(12))}`)))
   t.equal(plain(macOf(h2)), hex(tagged[0]!.subarray(0, 6)))
   target.close()
+})
+
+t.test('a frame as long as the MTU allows, at the points of a device: the MTU does not count its MAC header', { skip: noModule }, async (t) => {
+  const { h1, h2, box, monitor } = await mirrorLab(t)
+  h2.listen({ protocol: 'udp', port: 9000, serve: 'discard' })
+  const whole = datagram({ to: macOf(box), from: macOf(h1), source: '192.168.1.1', destination: '192.168.2.2', size: 1500 - 28 })
+  for (const [at, devices] of [['ingress', { in: 'eth0' }], ['egress', { out: 'eth1' }]] as const) {
+    const target = CloneTarget.create({ name: 'probe', netns: box.netns, devices: ['eth2'] })
+    const hook = Hook.create({ at, ...devices, match: { protocol: 'udp' }, verdict: { redirect: 'probe', onFail: 'drop' }, netns: box.netns })
+    const copies = await arrivals(box, 'eth2', monitor, async () => h1.sendFrame('eth0', whole), () => 1, { whole: true })
+    t.equal(copies.length, 1, at)
+    t.equal(copies[0]?.length, 2 * 1514)
+    t.match(hook.stats(), { redirected: 1, notTaken: 0 })
+    hook.close()
+    target.close()
+  }
 })

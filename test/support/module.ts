@@ -124,7 +124,7 @@ export function withModule(t: Test): void {
         unloadModule()
         return
       } catch (error) {
-        if (tries === 200) throw error
+        if (tries === 600) throw error
         await new Promise((resolve) => setTimeout(resolve, 100))
       }
     }

@@ -544,8 +544,9 @@ struct nfkit_hook_stats {
  * struct nfkit_hook_get - read a hook and its counters
  * @hook: as it was set, and: @hook.size is of this whole struct; @hook.flags
  *	comes back without _CREATE and with NFKIT_OWN; @hook.instruction_count is
- *	for how many there is room and comes back as how many there are. But for
- *	these, the name and the address, everything is 0 in the call
+ *	for how many there is room and comes back as how many there are: 0 where only
+ *	the counters are of interest. But for these, the name and the address,
+ *	everything is 0 in the call
  * @stats: comes back
  *
  * ENOENT: there is none.

@@ -11,7 +11,7 @@ import {
   type CaptureCounters, decodeCaptureStats, decodeInfo, decodeList, encodeCapture, encodeCaptureStats, encodeDelete, encodeEvents, encodeInfo, encodeList, listCountOf,
   type ModuleInfo,
 } from '../wire/module/device.js'
-import { decodeHookGet, encodeHookGet, encodeHookSet, type HookConfig, type HookState, instructionCountOf } from '../wire/module/hook.js'
+import { decodeHookGet, decodeHookStats, encodeHookGet, encodeHookSet, type HookConfig, type HookState, type HookStats, instructionCountOf } from '../wire/module/hook.js'
 import { HOOK_SET, LIST, TARGET_GET, TARGET_SET } from '../wire/module/structs.js'
 import { type CloneConfig, type CloneTargetState, decodeTargetGet, encodeTargetGet, encodeTargetSet } from '../wire/module/target.js'
 import { loadedModule } from './running-kernel.js'
@@ -113,6 +113,13 @@ export class ModuleDevice {
       if (count <= this.#instructions) return decodeHookGet(get, instructions)
       this.#instructions = count
     }
+  }
+
+  /** Its counters alone: the program is not copied. */
+  hookStats(name: string): HookStats {
+    const { get } = encodeHookGet(name, 0)
+    this.command(COMMAND.hookGet, get, `reading the counters of the hook ${name}`)
+    return decodeHookStats(get)
   }
 
   /** Sorted. */

@@ -96,9 +96,8 @@ export function targetOf(...devices: string[]): CloneConfig {
 
 /** Counters of a hook that are not zero, without bytes. */
 export function statsOf(device: ModuleDevice, name: string): Partial<HookStats> {
-  const { seen, matched, noHeader, undecided, accepted, dropped, redirected, notTaken, queued, repeated, unfinished, unroutable, noMemory } = device.hook(name)
-  return Object.fromEntries(Object.entries({ seen, matched, noHeader, undecided, accepted, dropped, redirected, notTaken, queued, repeated, unfinished, unroutable, noMemory })
-    .filter(([, value]) => value !== 0))
+  const { bytes: _bytes, ...stats } = device.hookStats(name)
+  return Object.fromEntries(Object.entries(stats).filter(([, value]) => value !== 0))
 }
 
 /** Datagrams from one host of the lab to another. */

@@ -3,7 +3,7 @@
 
 import t from 'tap'
 import { decodeInfo, decodeList, encodeInfo, encodeList, listCountOf } from '../../lib/wire/module/device.js'
-import { decodeHookGet, encodeHookGet, encodeHookSet, type HookConfig } from '../../lib/wire/module/hook.js'
+import { decodeHookGet, decodeHookStats, encodeHookGet, encodeHookSet, type HookConfig } from '../../lib/wire/module/hook.js'
 import { Struct } from '../../lib/wire/module/layout.js'
 import { HOOK_GET, HOOK_SET, HOOK_STATS, INFO, LIST, OUTPUT_STATE, STATS, TARGET_GET } from '../../lib/wire/module/structs.js'
 import { type CloneConfig, decodeTargetGet, encodeTargetGet, encodeTargetSet } from '../../lib/wire/module/target.js'
@@ -57,6 +57,7 @@ t.test('a hook', async (t) => {
     room.set(instructions)
     new Struct(HOOK_GET, get).within('stats', HOOK_STATS).set('no_header', 5)
     const { own, persistent, noHeader, seen, ...rest } = decodeHookGet(get, room)
+    t.match(decodeHookStats(get), { noHeader: 5, seen: 0 })
     t.match(rest, { ...config, name: 'h', verdict: told })
     t.same([own, persistent, noHeader, seen], [false, false, 5, 0])
   }

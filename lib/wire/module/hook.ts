@@ -152,6 +152,12 @@ export function encodeHookGet(name: string, room: number): { get: Uint8Array; in
   return { get: get.bytes, instructions: new Uint8Array(room * INSTRUCTION_SIZE) }
 }
 
+/** The counters in an answer, which needs no room for instructions. */
+export function decodeHookStats(get: Uint8Array): HookStats {
+  const stats = new Struct(HOOK_GET, get).within('stats', HOOK_STATS)
+  return Object.fromEntries(Object.entries(COUNTERS).map(([key, field]) => [key, stats.get(field)])) as unknown as HookStats
+}
+
 /** How many instructions the hook of an answer has, which can be more than there was room for. */
 export function instructionCountOf(get: Uint8Array): number {
   return new Struct(HOOK_GET, get).within('hook', HOOK_SET).get('instruction_count')
@@ -162,9 +168,7 @@ export function instructionCountOf(get: Uint8Array): number {
  * @throws NfkitError EBADMSG for a point, verdict or link type that is not known here: the module is newer
  */
 export function decodeHookGet(getBytes: Uint8Array, instructions: Uint8Array): HookState {
-  const get = new Struct(HOOK_GET, getBytes)
-  const set = get.within('hook', HOOK_SET)
-  const stats = get.within('stats', HOOK_STATS)
+  const set = new Struct(HOOK_GET, getBytes).within('hook', HOOK_SET)
   const flags = set.get('flags')
   const has = (bit: number) => (flags & bit) !== 0
   const count = Math.min(set.get('instruction_count'), instructions.length / INSTRUCTION_SIZE)
@@ -184,7 +188,7 @@ export function decodeHookGet(getBytes: Uint8Array, instructions: Uint8Array): H
     program: set.get('instruction_count') === 0
       ? null
       : { link: linkOf(set.get('link')), instructions: decodeInstructions(instructions.subarray(0, count * INSTRUCTION_SIZE)), undecided: has(HOOK_FLAG.undecided) },
-    ...Object.fromEntries(Object.entries(COUNTERS).map(([key, field]) => [key, stats.get(field)])) as unknown as HookStats,
+    ...decodeHookStats(getBytes),
   }
 }
 

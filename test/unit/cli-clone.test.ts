@@ -35,6 +35,7 @@ t.test('wrong usage', async (t) => {
     ['hook add x --at local-out --in eth0', /^2 nfkit: --in: expected nothing at local-out/], ['hook add x --at ingress', /^2 nfkit: --in: expected the name of a device, which ingress needs/],
     ['hook add x --at local-out --phys-in eth0', /^2 nfkit: --phys-in: expected nothing at local-out/], ['hook add x --at forward --repeat 3', /^2 nfkit: --mark: expected a mark beside/], ['hook add x --at forward --mark 1/', /^2 nfkit: --mark: expected a whole number/],
     ['hook watch --interval 0', /^2 nfkit: --interval: expected 0.1 to 3600/], ['targets watch --count x', /^2 nfkit: --count: expected a whole number/],
+    ['targets events --count 0', /^2 nfkit: --count: expected at least 1/], ['targets events x/y', /^2 nfkit: NAME: expected a name/],
   ]
   for (const [words, said] of wrong) t.match(await complaint(words.split(' ')), said, words)
 })

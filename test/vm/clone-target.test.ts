@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { statSync } from 'node:fs'
 import t from 'tap'
 import { CloneTarget, type CloneTargetConfig, type CloneTargetState, KernelModule, Netns } from '../../lib/index.js'
-import { nfkit } from '../support/cli.js'
+import { nfkit, Running } from '../support/cli.js'
 import { noModule, until, withModule } from '../support/module.js'
 import { ipJson, run } from '../support/outside.js'
 
@@ -137,4 +137,43 @@ t.test('nfkit targets', { skip: noModule }, async (t) => {
   t.match(await say('watch', 'probe', '--count', '1'), /^\S+Z {2}probe {2}seen 0 {2}sent 0 {2}bytes 0 {2}lost 0\n$/)
   t.equal(await say('delete', 'probe'), '')
   t.match(await nfkit(netns, ['targets', 'show', 'probe']), { status: 1, stderr: /ENOENT/ })
+})
+
+t.test('nfkit targets events', { skip: noModule }, async (t) => {
+  using netns = Netns.create()
+  run(netns, 'ip', 'link', 'add', 'eth5', 'type', 'veth', 'peer', 'name', 'peer')
+  using probe = CloneTarget.create({ name: 'probe', devices: ['eth5'], netns })
+  using other = CloneTarget.create({ name: 'other', capture: true, netns })
+  // One of all clone targets, as JSON.
+  const follower = new Running(netns, ['targets', 'events', '--initial', '--json', '--count', '4'])
+  t.teardown(() => follower.stop())
+  await follower.until('the clone targets that are there', (text) => text.includes('ready'), 60_000)
+  const since = Date.now()
+  other.set({ devices: ['nothing'] })
+  run(netns, 'ip', 'link', 'delete', 'eth5')
+  probe.close()
+  await follower.until('the events', (text) => text.trim().split('\n').length === 7, 60_000)
+  t.match(await follower.ended, { status: 0 })
+  const [first, second, ready, ...events] = follower.objects
+  t.match([first, second, ready], [{ type: 'present', target: 'other' }, { type: 'present', target: 'probe' }, { type: 'ready' }])
+  t.match(events, [
+    { type: 'event', event: 'target-changed', target: 'other', device: null },
+    { type: 'event', event: 'device-gone', target: 'probe', device: { name: 'eth5', index: Number } }, { type: 'event', event: 'target-paused', target: 'probe' },
+    { type: 'event', event: 'target-deleted', target: 'probe' },
+  ])
+  for (const { time, timestamp } of events) {
+    t.equal(new Date(time as string).getTime(), Number(BigInt(timestamp as string) / 1_000_000n), 'when it was')
+    t.ok(new Date(time as string).getTime() >= since - 1, 'since then')
+  }
+  // Of one, as text: the others pass by.
+  let over = false
+  const told = nfkit(netns, ['targets', 'events', 'later', '--count', '1']).finally(() => { over = true })
+  await until(() => {
+    other.set({ devices: ['nothing', 'more'] })
+    CloneTarget.create({ name: 'later', capture: true, netns }).close()
+    return over
+  })
+  const { status, stdout } = await told
+  t.equal(status, 0)
+  t.match(stdout, /^\S+Z {2}target-(new|deleted) +later\n$/)
 })

@@ -12,6 +12,7 @@ import type { Output } from '../output.js'
 import type { Column } from '../table.js'
 import { printable, words } from '../text.js'
 import { integer } from '../values.js'
+import { events } from './target-events.js'
 import { devicesOf, deviceText, DEVICES_SYNTAX } from './target-devices.js'
 
 const lostOf = ({ lost }: CloneCounters): number => Object.values(lost).reduce((sum, value) => sum + value, 0)
@@ -151,4 +152,4 @@ const watch = action({
   },
 })
 
-export const targets: Command = { name: 'targets', actions: [list, show, set, remove, watch] }
+export const targets: Command = { name: 'targets', actions: [list, show, set, remove, watch, events] }

@@ -54,10 +54,8 @@ export type { MdbChange, MdbWatchOptions } from './bridge/mdb-watch.js'
 export type { FilterMode, MdbFamily, MdbSource, RouterPort } from './wire/mdb.js'
 export type { BridgeId, BridgeSwitches, MulticastRouterMode, QuerierState, StpMode, VlanProtocol } from './wire/link-kinds/bridge.js'
 export type { PortMulticastRouterMode, PortState } from './wire/link-kinds/bridge-port.js'
-export type {
-  Cam, CamFilter, CamFlushFilter, CamKey, CamScanOptions, CamSpec, CamWatchOptions,
-} from './bridge/cam.js'
-export type { CamChange } from './bridge/cam-watch.js'
+export type { Cam, CamFilter, CamFlushFilter, CamKey, CamScanOptions, CamSpec } from './bridge/cam.js'
+export type { CamChange, CamWatchOptions } from './bridge/cam-watch.js'
 export type { CamEntry, CamFlag, CamRemote, CamState } from './wire/fdb.js'
 export * as KernelModule from './clone/kernel-module.js'
 export type { BuildOptions, LoadOptions, ModuleCandidate, ModuleFeature, ModuleFileInfo, ModuleInfo, ModuleObstacle, ModuleStatus } from './clone/kernel-module.js'

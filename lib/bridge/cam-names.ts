@@ -3,14 +3,22 @@
 import { NfkitError } from '../errors.js'
 import * as Link from '../net/link.js'
 import type { NetlinkSocket } from '../netlink/socket.js'
+import type { NetnsLike } from '../netns.js'
 import type { CamEntry } from '../wire/fdb.js'
+
+/** What a Cam needs to know of its bridge. */
+export interface CamOwner {
+  readonly name: string
+  readonly index: number
+  readonly netns?: NetnsLike | undefined
+}
 
 /** Names for the port indexes that entries carry. Looked up once each: names can change, so it serves one call or one watch. */
 export class PortNames {
   readonly #socket: NetlinkSocket
   readonly #names = new Map<number, string>()
 
-  constructor(socket: NetlinkSocket, bridge: { readonly name: string; readonly index: number }) {
+  constructor(socket: NetlinkSocket, bridge: CamOwner) {
     this.#socket = socket
     this.#names.set(bridge.index, bridge.name)
   }

@@ -9,8 +9,7 @@ import { routeSocket } from '../netlink/route.js'
 import { type CamEntry, decodeFdb, type FdbFilter } from '../wire/fdb.js'
 import { decodeAck, messageAt, nextMessage, NLMSG_DONE, NLMSG_ERROR } from '../wire/netlink.js'
 import { NETLINK_ROUTE } from '../wire/rtnetlink.js'
-import { PortNames } from './cam-names.js'
-import type { CamOwner } from './cam.js'
+import { type CamOwner, PortNames } from './cam-names.js'
 
 /** Bytes that may wait for the consumer before the receiving pauses. */
 const QUEUE = 1 << 20

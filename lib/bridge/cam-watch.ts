@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Changes of the CAM table, told apart by what was known before. A deletion carries no reason, so ageing is inferred.
 
-import { queueLimit, type Watch } from '../events.js'
+import { queueLimit, type Watch, type WatchOptions } from '../events.js'
 import { routeSocket } from '../netlink/route.js'
 import { monitor } from '../netlink/monitor.js'
 import { type CamEntry, decodeFdb, isFdb } from '../wire/fdb.js'
 import { decodeLink } from '../wire/link.js'
 import { NETLINK_ROUTE, Rtm, RtnlGroup } from '../wire/rtnetlink.js'
 import { getMessage } from '../net/link.js'
-import { PortNames } from './cam-names.js'
-import type { CamOwner, CamWatchOptions } from './cam.js'
+import { type CamOwner, PortNames } from './cam-names.js'
 import { exists } from './ref.js'
 
 /**
@@ -26,6 +25,13 @@ export type CamChange =
   | { type: 'learned' | 'added' | 'changed' | 'aged' | 'removed'; entry: CamEntry }
   | { type: 'moved'; entry: CamEntry; from: string }
   | { type: 'overrun' }
+
+export interface CamWatchOptions extends WatchOptions {
+  /** After an overrun read the table again and report what changed meanwhile. */
+  resync?: boolean | undefined
+  /** As in `CamFilter`. */
+  via?: 'master' | 'self' | 'any' | undefined
+}
 
 export function watchCam(bridge: CamOwner, options: CamWatchOptions, dump: () => CamEntry[]): Watch<CamChange> {
   const { via = 'master', resync = false, signal, maxQueue } = options

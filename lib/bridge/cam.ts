@@ -4,11 +4,10 @@
 import { inspect } from 'node:util'
 import { Errno } from '../errno.js'
 import { invalidArgument, NfkitError } from '../errors.js'
-import type { Watch, WatchOptions } from '../events.js'
+import type { Watch } from '../events.js'
 import * as Link from '../net/link.js'
 import { rtm, withRoute } from '../netlink/route.js'
 import type { NetlinkSocket, Request } from '../netlink/socket.js'
-import type { NetnsLike } from '../netns.js'
 import { checkInteger, checkInterfaceName } from '../wire/attributes.js'
 import {
   type CamEntry, type CamState, decodeFdb, encodeFdb, type FdbFilter, type FdbRequest, fdbShape, NTF, NUD,
@@ -16,9 +15,9 @@ import {
 import { parseIp } from '../wire/ip.js'
 import { isMulticastMac, parseMac } from '../wire/mac.js'
 import { NLM_F_BULK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../wire/netlink.js'
-import { PortNames } from './cam-names.js'
+import { type CamOwner, PortNames } from './cam-names.js'
 import { scanCam } from './cam-scan.js'
-import { type CamChange, watchCam } from './cam-watch.js'
+import { type CamChange, type CamWatchOptions, watchCam } from './cam-watch.js'
 
 /** Which entries are meant. What is left out matches all. */
 export interface CamFilter {
@@ -75,22 +74,8 @@ export interface CamFlushFilter {
   state?: 'learned' | 'static' | 'all' | undefined
 }
 
-export interface CamWatchOptions extends WatchOptions {
-  /** After an overrun read the table again and report what changed meanwhile. */
-  resync?: boolean | undefined
-  /** As in {@link CamFilter}. */
-  via?: 'master' | 'self' | 'any' | undefined
-}
-
 export interface CamScanOptions extends CamFilter {
   signal?: AbortSignal | undefined
-}
-
-/** What a Cam needs to know of its bridge. */
-export interface CamOwner {
-  readonly name: string
-  readonly index: number
-  readonly netns?: NetnsLike | undefined
 }
 
 /** The CAM table of one bridge, as `bridge.cam`. */

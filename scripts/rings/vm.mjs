@@ -21,7 +21,7 @@ const GUEST_LIMIT_MS = 40 * 60_000
 /**
  * What tests the library more than the kernel runs in one of the guests each, by turns, which saves minutes. Files that are asked for run in all.
  */
-const BY_TURNS = /^test\/(netns\/(cli|demo|lab|netfilter-(extension|lock|text|writers)|packet-(log|queue)|pcapng|plugin|xtables)|vm\/mirror)/
+const BY_TURNS = /^test\/(netns\/(cli|demo|lab|netfilter-(extension|lock|text|writers)|mirror|packet-(log|match|queue)|pcapng|plugin|xtables)|vm\/mirror)/
 
 /**
  * The files of one guest.

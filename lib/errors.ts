@@ -14,6 +14,8 @@ export interface NfkitErrorOptions {
   attribute?: string
   /** What to do about it. */
   hint?: string
+  /** True: what was asked for has been done all the same, and stands; the message says what is wrong beside. */
+  committed?: true
   cause?: unknown
 }
 
@@ -31,14 +33,16 @@ export class NfkitError extends Error {
   declare readonly kernelMessage?: string
   declare readonly attribute?: string
   declare readonly hint?: string
+  /** True where a change was made in spite of the error, and stands: who makes it again makes it twice. */
+  declare readonly committed?: true
 
   constructor(code: string, message: string, options: NfkitErrorOptions = {}) {
     super(options.hint === undefined ? message : `${message}; ${options.hint}`, 'cause' in options ? { cause: options.cause } : undefined)
     this.name = 'NfkitError'
     this.code = code
     // Only what is known becomes a property, so that a printed error shows no empty ones.
-    const { errno, syscall, kernelMessage, attribute, hint } = options
-    Object.assign(this, withoutUndefined({ errno, syscall, kernelMessage, attribute, hint }))
+    const { errno, syscall, kernelMessage, attribute, hint, committed } = options
+    Object.assign(this, withoutUndefined({ errno, syscall, kernelMessage, attribute, hint, committed }))
   }
 
   /** The error of a failed system call; `detail` says what was attempted. */
@@ -54,8 +58,8 @@ export class NfkitError extends Error {
 
   /** All fields, since structuredClone and JSON would drop them. */
   toJSON(): Record<string, unknown> {
-    const { name, message, code, errno, syscall, kernelMessage, attribute, hint } = this
-    return withoutUndefined({ name, message, code, errno, syscall, kernelMessage, attribute, hint })
+    const { name, message, code, errno, syscall, kernelMessage, attribute, hint, committed } = this
+    return withoutUndefined({ name, message, code, errno, syscall, kernelMessage, attribute, hint, committed })
   }
 }
 

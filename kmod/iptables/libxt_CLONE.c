@@ -4,8 +4,10 @@
  *
  * Revision 1 takes what revision 0 takes, since iptables uses the newest that the kernel has.
  *
- * There is no translation to nftables: no expression of it makes a copy that is marked and
- * routed anew. iptables-translate therefore shows the rule as a comment.
+ * There is no translation to nftables: its dup sends copies to a gateway that it is told, or
+ * from the family netdev by one device, but none by a mark, by several devices from where IP
+ * packets are, or by what a program says. iptables-translate therefore shows the rule as a
+ * comment; iptables-nft takes it as iptables-legacy does.
  */
 #include <ctype.h>
 #include <net/if.h>

@@ -20,6 +20,11 @@ export interface LiveCounters<T extends { readonly name: string }> {
   readonly counters: readonly Counter<T>[]
 }
 
+/** Counters as columns of a table of one moment. */
+export function counterColumns<T>(counters: readonly Counter<T>[]): Column<T>[] {
+  return counters.map(({ header, of }) => ({ header, align: 'right', cell: (state) => String(of(state)) }))
+}
+
 export const LIVE_OPTIONS = {
   interval: { type: 'value', value: 'SECONDS', help: 'between two looks, 0.1 to 3600; 1 unless told' },
   count: { type: 'value', value: 'NUMBER', help: 'stop after so many looks' },

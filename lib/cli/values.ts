@@ -14,6 +14,11 @@ export function integer(what: string, text: string): number {
   return Number(text)
 }
 
+/** As {@link integer}, of an option that need not be given. */
+export function optionalInteger(what: string, text: string | undefined): number | undefined {
+  return text === undefined ? undefined : integer(what, text)
+}
+
 /** Seconds and the like: a number that may have a fraction. */
 export function decimal(what: string, text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text)) throw expected(what, 'a number', text)

@@ -6,7 +6,7 @@ import { inspect } from 'node:util'
 import { NfkitError } from '../errors.js'
 import { checkBoolean, checkKeys } from '../net/check.js'
 import type { NetnsLike } from '../netns.js'
-import type { HookConfig, HookState } from '../wire/module/hook.js'
+import type { HookConfig, HookState, HookStats } from '../wire/module/hook.js'
 import { HOOK_POINTS } from '../wire/module/hook-points.js'
 import { checkObjectName } from './check.js'
 import { ModuleDevice, type SetFlags, withDevice } from './device.js'
@@ -90,8 +90,13 @@ export class Hook {
     set(this.#device, this.name, hookConfigOf(spec), { persistent: this.#persistent, create: false })
   }
 
-  /** What it is and what it did. @throws NfkitError ENETDOWN when its namespace is gone. */
-  stats(): HookState {
+  /** What it did: its counters, without asking what it is. @throws NfkitError ENETDOWN when its namespace is gone, ENOENT when another program deleted it. */
+  stats(): HookStats {
+    return this.#device.hookStats(this.name)
+  }
+
+  /** What it is, with its program, and what it did. @throws NfkitError as {@link stats} */
+  state(): HookState {
     return this.#device.hook(this.name)
   }
 

@@ -29,7 +29,7 @@ const ATTEMPTS = 64
  * lock goes unseen, unless it changes the number of rules: then the kernel answers EAGAIN.
  *
  * @throws NfkitError NFKIT_NO_SUCH_CHAIN, NFKIT_CHAIN_LOOP with the path, before the kernel is asked; EAGAIN when the table never held
- * still; NFKIT_COUNTERS_LOST when the change was made but counters were lost; EPERM, EINVAL, ENOMEM and others of the kernel's, and
+ * still; NFKIT_COUNTERS_LOST (`committed`) when the change was made but counters were lost; EPERM, EINVAL, ENOMEM and others of the kernel's, and
  * then the table is as it was
  * @returns whether the table was replaced
  */

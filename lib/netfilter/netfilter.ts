@@ -98,18 +98,21 @@ export class Netfilter {
   /**
    * Changes a table in one atomic step: takes the lock, reads, runs `change` on a draft, makes sure that nobody else changed the
    * table meanwhile, replaces it, and gives the rules that stayed their counters back. When somebody did change it, `change` runs again
-   * on a fresh draft, so it must do the same each time. It must be synchronous. When it throws, or the kernel refuses, the table is
+   * on a fresh draft, so it must do the same each time. It must be synchronous. When it throws, or the kernel refuses the rules, the table is
    * as it was. When it changes nothing, nothing is written.
    *
    * The kernel takes rules and counters in two calls (IPT_SO_SET_REPLACE, IPT_SO_SET_ADD_COUNTERS). When the process is killed between
-   * them, by SIGKILL or with the power, all new rules are there and count from zero; iptables does no better.
+   * them, by SIGKILL or with the power, all new rules are there and count from zero; iptables does no better. When the kernel takes the rules
+   * and refuses the counters (it has no memory left, or a program without the lock changed the table in between), the error is NFKIT_COUNTERS_LOST
+   * with `committed: true`: the change was made and stands, and all rules of the table count from zero. It is the only error after which
+   * the table is another one; whoever repeats failed updates must not repeat that one.
    *
    * Updates of one process queue up for the lock. One commit costs as much as the table is long, so many changes belong
    * into one update.
    * @returns what `change` answers
    * @throws what `change` throws; TypeError when it answers a promise; NfkitError NFKIT_LOCK_TIMEOUT, NFKIT_LOCK_UNUSABLE,
-   * NFKIT_NO_SUCH_CHAIN, NFKIT_CHAIN_LOOP, EAGAIN when others never held still, NFKIT_COUNTERS_LOST, EPERM, EINVAL and others of the kernel's;
-   * the reason of `signal`
+   * NFKIT_NO_SUCH_CHAIN, NFKIT_CHAIN_LOOP, EAGAIN when others never held still, EPERM, EINVAL and others of the kernel's; NFKIT_COUNTERS_LOST
+   * when the change was made (`committed`), but counters were lost; the reason of `signal`
    */
   async update<T>(table: TableName | (string & {}), change: (table: TableDraft) => T, options: UpdateOptions = {}): Promise<T> {
     const access = this.#checkUpdate(table, change)
@@ -155,10 +158,11 @@ export class Netfilter {
    * Applies a text in the format of iptables-save to its tables, as iptables-restore: `*table`, `:CHAIN POLICY [packets:bytes]`, rules and
    * any other commands (`-A -I -D -R -C -N -X -E -F -Z -P`), `COMMIT`. All of it under one lock, and all of it is read and checked before
    * the first table is replaced: a mistake anywhere means that nothing was applied. Each table is replaced in one step. When the
-   * kernel refuses one, those before it are put back.
+   * kernel refuses one, those before it are put back. When it refuses counters alone, all tables of the text are as it says, and then the
+   * error is NFKIT_COUNTERS_LOST with `committed: true`.
    * @returns the names of the tables, in their order
    * @throws RestoreError with `line`, `column` and `reason`, for whatever iptables-restore refuses; NfkitError NFKIT_LOCK_TIMEOUT,
-   * NFKIT_LOCK_UNUSABLE, NFKIT_CHAIN_LOOP, NFKIT_COUNTERS_LOST, NFKIT_RESTORE_INCOMPLETE when a table could not be put back, EPERM, EINVAL and
+   * NFKIT_LOCK_UNUSABLE, NFKIT_CHAIN_LOOP, NFKIT_COUNTERS_LOST (`committed`), NFKIT_RESTORE_INCOMPLETE when a table could not be put back, EPERM, EINVAL and
    * others of the kernel's; TypeError; the reason of `signal`
    */
   async restore(text: string, options: RestoreTextOptions = {}): Promise<string[]> {

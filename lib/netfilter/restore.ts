@@ -58,7 +58,7 @@ interface Done {
 /**
  * Applies a text. The caller holds the lock, or does without. Answers the names of the tables in their order.
  * @throws RestoreError, and then nothing was changed; NfkitError of the kernel's when it refused a table: those that had been replaced
- * before it were put back. NFKIT_RESTORE_INCOMPLETE when that failed, too: it says which table is which.
+ * before it were put back. NFKIT_COUNTERS_LOST (`committed`) when all tables were replaced, but counters were lost. NFKIT_RESTORE_INCOMPLETE when that failed, too: it says which table is which.
  */
 export function restoreTables(access: TableAccess, text: string, options: RestoreTextOptions): string[] {
   const done: Done[] = []

@@ -80,14 +80,14 @@ export class XtablesSocket {
 
   /**
    * SET_ADD_COUNTERS: gives entries their counters back.
-   * @throws NfkitError NFKIT_COUNTERS_LOST: the table itself has been replaced by then
+   * @throws NfkitError NFKIT_COUNTERS_LOST, `committed`: the table itself has been replaced by then
    */
   addCounters(table: string, assembled: AssembledTable, old: Uint8Array): void {
     const result = this.#descriptor.setOption(ABI[this.family].level, SO_SET_ADD_COUNTERS, encodeAddCounters(table, assembled, old))
     if (result < 0) {
       const cause = NfkitError.fromErrno(-result, 'setsockopt', `giving the rules of table ${table} their counters back`)
       throw new NfkitError('NFKIT_COUNTERS_LOST', `table ${table} has been changed, but its rules count from zero: ${cause.message}`,
-        { errno: -result, syscall: 'setsockopt', cause })
+        { errno: -result, syscall: 'setsockopt', committed: true, hint: 'the change stands, do not make it again', cause })
     }
   }
 

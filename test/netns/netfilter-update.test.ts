@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { Netfilter, Netns, type TableDraft } from '../../lib/index.js'
+import { XtablesSocket } from '../../lib/sockopt/xtables.js'
 import { inputOf } from '../../lib/wire/bytes.js'
 import { entryLayouts, extensionAt } from '../../lib/wire/xtables/entry.js'
 import { parseRule } from '../../lib/wire/xtables/parse.js'
@@ -174,6 +175,30 @@ for (const family of ['ipv4', 'ipv6'] as const) {
     t.throws(() => nf.updateSync('filter', undefined as never), { name: 'TypeError' })
   })
 }
+
+t.test('a change whose counters the kernel refuses was made, and the error says so', async (t) => {
+  const { ns, nf } = fresh(t, 'ipv4')
+  feed(ns, '*filter\n:INPUT ACCEPT [7:700]\n[5:500] -A INPUT -s 192.168.0.3 -j DROP\nCOMMIT\n', 'iptables-legacy-restore', '-c')
+  // A program without the lock makes the table longer between the two calls: the kernel then takes no counters for it (do_add_counters, EINVAL).
+  const { addCounters } = XtablesSocket.prototype
+  t.teardown(() => { XtablesSocket.prototype.addCounters = addCounters })
+  XtablesSocket.prototype.addCounters = function (...args) {
+    run(ns, 'env', `XTABLES_LOCKFILE=${join(directory, 'another')}`, 'iptables-legacy', '-A', 'OUTPUT', '-j', 'ACCEPT')
+    addCounters.apply(this, args)
+  }
+  const lost = {
+    name: 'NfkitError', code: 'NFKIT_COUNTERS_LOST', committed: true, errno: 22, syscall: 'setsockopt',
+    message: /^table filter has been changed, but its rules count from zero: .*EINVAL.*; the change stands, do not make it again$/,
+  }
+  const rules = () => save(ns, 'ipv4', '-c').filter((line) => line.includes(' -A INPUT'))
+  t.throws(() => nf.updateSync('filter', (draft) => draft.chain('INPUT').append('-s 192.168.0.4 -j DROP')), lost)
+  t.same(rules(), ['[0:0] -A INPUT -s 192.168.0.3/32 -j DROP', '[0:0] -A INPUT -s 192.168.0.4/32 -j DROP'], 'it stands')
+  await t.rejects(nf.update('filter', (draft) => draft.chain('INPUT').append('-s 192.168.0.5 -j DROP')), lost)
+  t.match(rules()[2], /192.168.0.5/)
+  await t.rejects(nf.restore('*mangle\n:INPUT ACCEPT [0:0]\nCOMMIT\n*filter\n[3:300] -A INPUT -s 192.168.0.6 -j DROP\nCOMMIT\n*raw\n-A OUTPUT -j ACCEPT\nCOMMIT\n', { counters: true, flush: false }), lost)
+  t.match(rules()[3], /^\[0:0\] .*192.168.0.6/, 'so does what a restore does, with the tables behind it')
+  t.match(save(ns, 'ipv4', '-t', 'raw'), ['*raw', /PREROUTING/, /OUTPUT/, '-A OUTPUT -j ACCEPT', 'COMMIT'])
+})
 
 t.test('a draft is only good within its callback', async (t) => {
   const { nf } = fresh(t, 'ipv4')

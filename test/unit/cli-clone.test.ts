@@ -34,6 +34,11 @@ t.test('wrong usage', async (t) => {
     ['hook add x --at forward --match {', /^2 nfkit: --match: expected JSON/], ['hook add x --at forward --match 5', /^2 nfkit: --match: expected an object/], ['hook add x --at forward --bpf x', /^2 nfkit: --bpf and --link/],
     ['hook add x --at local-out --in eth0', /^2 nfkit: --in: expected nothing at local-out/], ['hook add x --at ingress', /^2 nfkit: --in: expected the name of a device, which ingress needs/],
     ['hook add x --at local-out --phys-in eth0', /^2 nfkit: --phys-in: expected nothing at local-out/], ['hook add x --at forward --repeat 3', /^2 nfkit: --mark: expected a mark beside/], ['hook add x --at forward --mark 1/', /^2 nfkit: --mark: expected a whole number/],
+    ['hook add x --at forward --undecided', /^2 nfkit: --undecided needs --bpf/], ['mirror add --to eth5 --from FORWARD --phys-in eth0', /^2 nfkit: --phys-in: only with --at/],
+    ['mirror add --to eth5 --at local-out --phys-in eth0', /^2 nfkit: --phys-in: expected nothing at local-out/], ['mirror add --to eth5 --at forward --bpf x', /^2 nfkit: --bpf and --link/],
+    ['mirror add --to eth5 --from FORWARD --via reroute --no-defer', /^2 nfkit: --defer: expected via: 'devices'/],
+    ['capture --from probe --link RAW', /^2 nfkit: --link: which packets a clone target gets/], ['capture --from INPUT --priority 5', /^2 nfkit: --priority: that of a chain/],
+    ['capture --from INPUT --ipv4 --ipv6', /^2 nfkit: --ipv4 and --ipv6/], ['capture --from INPUT -w - --json', /^2 nfkit: --json, --write -/], ['capture --from ingress --table raw --in eth0', /^2 nfkit: --table needs a chain/],
     ['hook watch --interval 0', /^2 nfkit: --interval: expected 0.1 to 3600/], ['targets watch --count x', /^2 nfkit: --count: expected a whole number/],
     ['targets events --count 0', /^2 nfkit: --count: expected at least 1/], ['targets events x/y', /^2 nfkit: NAME: expected a name/],
   ]

@@ -38,6 +38,8 @@ t.test('toJSON keeps what structuredClone drops', (t) => {
     name: 'NfkitError', message: 'creating bridge br0: RTM_NEWLINK: EEXIST, file exists', code: 'EEXIST', errno: 17, syscall: 'RTM_NEWLINK',
     attribute: 'IFLA_IFNAME',
   })
+  t.equal(JSON.parse(JSON.stringify(new NfkitError('NFKIT_X', 'done, but', { committed: true }))).committed, true, 'what was done is said')
+  t.notOk('committed' in error, 'and only then')
   t.equal('code' in structuredClone(error), false, 'which is why toJSON is there')
   t.end()
 })

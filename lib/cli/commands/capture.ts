@@ -10,9 +10,9 @@ import { action, type Command, type Invocation } from '../action.js'
 import { type Counter, LIVE_OPTIONS, watchCounters } from '../live-counters.js'
 import { type Output, toJson } from '../output.js'
 import { UsageError } from '../usage.js'
-import { integer, oneOf } from '../values.js'
+import { oneOf, optionalInteger } from '../values.js'
 import { packetText } from './capture-text.js'
-import { matchOf, PACKET_OPTIONS, priorityOf } from './hook.js'
+import { familyOf, givenOf, PACKET_OPTIONS, placeOf } from './packet-options.js'
 
 const CHAINS = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const satisfies readonly CaptureChain['chain'][]
 const TARGET = 'target:'
@@ -30,22 +30,19 @@ const OPTIONS = {
 type Options = Invocation<typeof OPTIONS>['options']
 
 function sourceOf(options: Options): CaptureSource {
-  const { from, table, ipv4, ipv6, priority, in: input, out } = options
+  const { from, table } = options
   if (from === undefined) throw new UsageError('--from is missing: a hook point, a chain or the name of a clone target')
-  const isChain = (CHAINS as readonly string[]).includes(from)
-  if (!isChain && table !== undefined) throw new UsageError(`--table needs a chain: --from ${CHAINS.join('|')}`)
-  if (!isChain && !isHookPoint(from)) {
-    const unwanted = [...Object.keys(PACKET_OPTIONS) as (keyof typeof PACKET_OPTIONS)[]].filter((name) => options[name] !== undefined)
-    if (unwanted.length > 0) throw new UsageError(`--${unwanted[0]}: which packets a clone target gets is said by the rules and hooks that name it`)
+  const chain = CHAINS.find((one) => one === from)
+  if (chain === undefined && table !== undefined) throw new UsageError(`--table needs a chain: --from ${CHAINS.join('|')}`)
+  if (chain === undefined && !isHookPoint(from)) {
+    const unwanted = givenOf(options, PACKET_OPTIONS)
+    if (unwanted !== undefined) throw new UsageError(`${unwanted}: which packets a clone target gets is said by the rules and hooks that name it`)
     return from.startsWith(TARGET) ? from.slice(TARGET.length) : from
   }
-  if (ipv4 === true && ipv6 === true) throw new UsageError('--ipv4 and --ipv6: both is what there is without them')
-  const where = {
-    family: ipv4 === true ? 'ipv4' : ipv6 === true ? 'ipv6' : undefined, in: input, out, physIn: options['phys-in'], physOut: options['phys-out'], match: matchOf(options),
-  } as const
-  if (isHookPoint(from)) return { at: from, priority: priorityOf(priority), ...where }
+  const { priority, ...where } = { family: familyOf(options), ...placeOf(options) }
+  if (isHookPoint(from)) return { at: from, priority, ...where }
   if (priority !== undefined) throw new UsageError('--priority: that of a chain is its table\'s')
-  return { chain: from as CaptureChain['chain'], ...(table === undefined ? {} : { table: oneOf('--table', table, ['raw', 'mangle', 'filter', 'security']) }), ...where }
+  return { chain: chain!, ...(table === undefined ? {} : { table: oneOf('--table', table, ['raw', 'mangle', 'filter', 'security']) }), ...where }
 }
 
 /** A line for each packet. */
@@ -105,10 +102,10 @@ const capture = action({
     const { options, netns: { netns }, json, out } = invocation
     const { write: to, snaplen, buffer, count, interval } = options
     if (interval !== undefined && to === undefined) throw new UsageError('--interval needs --write')
-    const number = (name: string, text: string | undefined) => (text === undefined ? undefined : integer(`--${name}`, text))
-    const most = number('count', count)
+    if (to === '-' && json) throw new UsageError('--json, --write -: the standard output has either the file or JSON')
+    const most = optionalInteger('--count', count)
     if (most === 0) throw new UsageError('--count: expected at least 1')
-    const opened = Capture.open({ from: sourceOf(options), netns, snaplen: number('snaplen', snaplen), buffer: number('buffer', buffer) })
+    const opened = Capture.open({ from: sourceOf(options), netns, snaplen: optionalInteger('--snaplen', snaplen), buffer: optionalInteger('--buffer', buffer) })
     const stop = () => { opened.stop() }
     // What was captured until then is still printed or written; a second signal ends it at once.
     process.once('SIGINT', stop).once('SIGTERM', stop)

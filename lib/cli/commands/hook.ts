@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: MIT
 // nfkit hook
 
-import { readFileSync } from 'node:fs'
 import { Hook } from '../../clone/hook.js'
-import type { HookMatch } from '../../clone/hook-match.js'
-import { NfkitError } from '../../errors.js'
 import { printProgram } from '../../wire/bpf/text.js'
 import type { HookState, HookStats, HookVerdict } from '../../wire/module/hook.js'
-import { HOOK_POINTS, type HookPoint } from '../../wire/module/hook-points.js'
 import { action, type Command, type Invocation } from '../action.js'
-import { type Counter, LIVE_DETAILS, LIVE_OPTIONS, watchCounters } from '../live-counters.js'
+import { type Counter, counterColumns, LIVE_DETAILS, LIVE_OPTIONS, watchCounters } from '../live-counters.js'
 import type { Output } from '../output.js'
 import type { Column } from '../table.js'
 import { printable, words } from '../text.js'
 import { UsageError } from '../usage.js'
 import { integer, oneOf } from '../values.js'
-import { FAMILY_OPTIONS } from '../with-netfilter.js'
-
-const hex = (value: number): string => `0x${value.toString(16)}`
+import { hex, readAll } from './clone-text.js'
+import { familyOf, PACKET_OPTIONS, placeOf, POINTS } from './packet-options.js'
 
 function devicesText({ in: input, out, physIn, physOut }: HookState): string {
   return Object.entries({ in: input, out, 'phys-in': physIn, 'phys-out': physOut }).flatMap(([key, name]) => (name === null ? [] : [`${key} ${name}`])).join(' ')
@@ -51,17 +46,7 @@ const COLUMNS: readonly Column<HookState>[] = [
 
 const COUNTERS: readonly Counter<HookState>[] = [{ header: 'SEEN', of: ({ seen }) => seen }, { header: 'MATCHED', of: ({ matched }) => matched }, { header: 'BYTES', of: ({ bytes }) => bytes }]
 
-/** Those that are there; one that goes while they are read is left out. */
-function read(netns: Invocation['netns']['netns'], names = Hook.list(netns)): HookState[] {
-  return names.flatMap((name) => {
-    try {
-      return [Hook.get(name, netns)]
-    } catch (error) {
-      if (error instanceof NfkitError && error.code === 'ENOENT') return []
-      throw error
-    }
-  })
-}
+const read = (netns: Invocation['netns']['netns'], names = Hook.list(netns)): HookState[] => readAll(names, (name) => Hook.get(name, netns))
 
 const list = action({
   words: 'list', args: '', summary: 'the hooks that programs have made, and what they counted',
@@ -70,10 +55,7 @@ const list = action({
     const hooks = read(netns)
     if (json) out.json(hooks)
     else if (hooks.length > 0) {
-      out.table([
-        ...COLUMNS, { header: 'KEPT BY', cell: ({ persistent }) => (persistent ? 'itself' : 'a process') },
-        ...COUNTERS.map(({ header, of }): Column<HookState> => ({ header, align: 'right', cell: (state) => String(of(state)) })),
-      ], hooks, { hideEmpty: true })
+      out.table([...COLUMNS, { header: 'KEPT BY', cell: ({ persistent }) => (persistent ? 'itself' : 'a process') }, ...counterColumns(COUNTERS)], hooks, { hideEmpty: true })
     }
   },
 })
@@ -102,22 +84,8 @@ const show = action({
   },
 })
 
-/** Which packets of a hook point. */
-export const PACKET_OPTIONS = {
-  ipv4: { ...FAMILY_OPTIONS.ipv4, help: 'packets of IPv4 alone' },
-  ipv6: { ...FAMILY_OPTIONS.ipv6, help: 'packets of IPv6 alone' },
-  priority: { type: 'value', value: 'NUMBER', help: 'hooks are met in the order of this; 0 unless told, as the table filter, -200 at points of the bridge; --priority=-300 before' },
-  in: { type: 'value', value: 'DEVICE', help: 'packets that came by it' },
-  out: { type: 'value', value: 'DEVICE', help: 'packets that leave by it' },
-  'phys-in': { type: 'value', value: 'PORT', help: 'packets that came by this port of a bridge' },
-  'phys-out': { type: 'value', value: 'PORT', help: 'packets that leave by this port of a bridge' },
-  match: { type: 'value', value: 'JSON', help: 'which packets, as PacketMatch takes it; every one unless told' },
-  bpf: { type: 'value', value: 'FILE', help: 'which packets, as a program that tcpdump -ddd printed; - is the standard input' },
-  link: { type: 'value', value: 'RAW|EN10MB', help: 'with --bpf: what tcpdump got with -y' },
-} as const
-
 const ADD_OPTIONS = {
-  at: { type: 'value', value: 'POINT', help: `${Object.keys(HOOK_POINTS).join(', ')}` },
+  at: { type: 'value', value: 'POINT', help: POINTS.join(', ') },
   ...PACKET_OPTIONS,
   drop: { type: 'flag', help: 'drop them; without this and the next three they are accepted' },
   redirect: { type: 'value', value: 'TARGET', help: 'give them to this clone target instead of sending them on' },
@@ -142,28 +110,10 @@ function verdictOf(options: AddOptions): HookVerdict {
   return drop === true ? 'drop' : 'accept'
 }
 
-/** Which packets, by the options --match, --bpf and --link. */
-export function matchOf({ match, bpf, link }: Pick<AddOptions, 'match' | 'bpf' | 'link'>): HookMatch | undefined {
-  if (match !== undefined && bpf !== undefined) throw new UsageError('--match and --bpf cannot be given together')
-  if ((bpf === undefined) !== (link === undefined)) throw new UsageError('--bpf and --link go together')
-  if (bpf !== undefined) return { program: readFileSync(bpf === '-' ? 0 : bpf, 'utf8'), link: oneOf('--link', link!, ['RAW', 'EN10MB']) }
-  if (match === undefined) return undefined
-  try {
-    return JSON.parse(match) as HookMatch
-  } catch (error) {
-    throw new UsageError(`--match: expected JSON such as {"protocol":"tcp"}: ${(error as Error).message}`)
-  }
-}
-
 function markOf(text: string | undefined): number | { value: number; mask: number } | undefined {
   if (text === undefined) return undefined
   const [value = '', mask] = text.split('/', 2)
   return mask === undefined ? integer('--mark', value) : { value: integer('--mark', value), mask: integer('--mark', mask) }
-}
-
-export function priorityOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  return text.startsWith('-') ? -integer('--priority', text.slice(1)) : integer('--priority', text)
 }
 
 const add = action({
@@ -174,13 +124,11 @@ const add = action({
   ],
   options: ADD_OPTIONS,
   run({ args: [name], options, netns: { netns }, json, out }) {
-    const { at, ipv4, ipv6, priority, in: input, out: output, clone, mark } = options
+    const { at, clone, mark } = options
     if (at === undefined) throw new UsageError('--at is missing: which hook point')
-    if (ipv4 === true && ipv6 === true) throw new UsageError('--ipv4 and --ipv6: both is what there is without them')
     Hook.create({
-      name: name!, persistent: true, netns, at: oneOf('--at', at, Object.keys(HOOK_POINTS) as HookPoint[]),
-      family: ipv4 === true ? 'ipv4' : ipv6 === true ? 'ipv6' : undefined, priority: priorityOf(priority), in: input, out: output,
-      physIn: options['phys-in'], physOut: options['phys-out'], match: matchOf(options), verdict: verdictOf(options), clone, mark: markOf(mark),
+      name: name!, persistent: true, netns, at: oneOf('--at', at, POINTS), family: familyOf(options), ...placeOf(options),
+      verdict: verdictOf(options), clone, mark: markOf(mark),
     }).close()
     if (json) out.json(Hook.get(name!, netns))
   },

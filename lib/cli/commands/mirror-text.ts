@@ -11,6 +11,7 @@ import type { Invocation } from '../action.js'
 import { type Output, toJson } from '../output.js'
 import type { Column } from '../table.js'
 import { printable, words } from '../text.js'
+import { hex, lostOf } from './clone-text.js'
 import { deviceText } from './target-devices.js'
 
 /** A mirror, and what it counted if its rules are there. */
@@ -46,11 +47,8 @@ export function keptBy({ persistent, abandoned, pid }: MirrorInfo): string {
   return persistent === true ? 'itself' : abandoned === true ? 'nobody' : `process ${pid}`
 }
 
-export const hex = (mark: number | undefined): string => (mark === undefined ? '' : `0x${mark.toString(16)}`)
+export const hexOrNone = (mark: number | undefined): string => (mark === undefined ? '' : hex(mark))
 export const number = (value: number | undefined): string => (value === undefined ? '' : String(value))
-
-export const lostOf = (counters: CloneCounters | undefined): number | undefined =>
-  (counters === undefined ? undefined : Object.values(counters.lost).reduce((sum, value) => sum + value, 0))
 
 /** A port, and what is done to copies that leave by it. */
 export const portText = (output: MirrorOutputStats): string => `${deviceText(output)}${output.index === null ? ' (not there)' : ''}`
@@ -63,7 +61,7 @@ export const COLUMNS: readonly Column<Listed>[] = [
   { header: 'VIA', cell: ({ via = '', mark }) => (mark === undefined ? via : `${via} ${hex(mark)}`) },
   { header: 'SEEN', align: 'right', cell: ({ counters }) => number(counters?.seen) },
   { header: 'SENT', align: 'right', cell: ({ counters }) => number(counters?.sent) },
-  { header: 'LOST', align: 'right', cell: ({ counters }) => number(lostOf(counters)) },
+  { header: 'LOST', align: 'right', cell: ({ counters }) => counters === undefined ? '' : String(lostOf(counters)) },
   { header: 'KEPT BY', cell: keptBy },
 ]
 
@@ -71,7 +69,7 @@ export const COLUMNS: readonly Column<Listed>[] = [
 export function print(out: Output, mirror: Listed): void {
   const { name, state, families = [], to = [], via = '', target = '', mark, table, created = '', steps = [], counters } = mirror
   const facts: [string, string][] = [
-    ['state', state], ['from', sourceOf(mirror)], ['families', families.join(' ')], ['to', to.join(' ')], ['via', via], ['target', target], ['mark', hex(mark)],
+    ['state', state], ['from', sourceOf(mirror)], ['families', families.join(' ')], ['to', to.join(' ')], ['via', via], ['target', target], ['mark', hexOrNone(mark)],
     ['table', number(table)], ['created', created], ['kept by', keptBy(mirror)],
   ]
   const lines = facts.filter(([, value]) => value !== '').map(([key, value]) => `  ${key.padEnd(9)} ${printable(value)}`)

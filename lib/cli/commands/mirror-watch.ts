@@ -7,7 +7,8 @@ import { action, type Invocation } from '../action.js'
 import { type Counter, LIVE_DETAILS, LIVE_OPTIONS, watchCounters } from '../live-counters.js'
 import type { Column } from '../table.js'
 import { words } from '../text.js'
-import { type Listed, lostOf, portText, withCounters } from './mirror-text.js'
+import { lostOf } from './clone-text.js'
+import { type Listed, portText, withCounters } from './mirror-text.js'
 
 /** A mirror, or one port of several. */
 interface Line {
@@ -25,7 +26,7 @@ const COLUMNS: readonly Column<Line>[] = [
 
 const COUNTERS: readonly Counter<Line>[] = [
   { header: 'SEEN', of: ({ counters }) => counters?.seen ?? 0 }, { header: 'SENT', of: ({ counters }) => counters?.sent ?? 0 },
-  { header: 'BYTES', of: ({ counters }) => counters?.bytes ?? 0 }, { header: 'LOST', of: ({ counters }) => lostOf(counters) ?? 0 },
+  { header: 'BYTES', of: ({ counters }) => counters?.bytes ?? 0 }, { header: 'LOST', of: ({ counters }) => (counters === undefined ? 0 : lostOf(counters)) },
 ]
 
 const WHY: Column<Line> = { header: 'WHY', cell: ({ counters }) => Object.entries(counters?.lost ?? {}).map(([reason, count]) => `${words(reason)} ${count}`).join(', '), shrinks: true }

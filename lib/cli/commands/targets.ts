@@ -3,26 +3,25 @@
 
 import { CloneTarget } from '../../clone/clone-target.js'
 import type { CloneTargetConfig } from '../../clone/clone-config.js'
-import { NfkitError } from '../../errors.js'
 import type { CloneCounters } from '../../wire/module/counters.js'
 import type { CloneTargetState } from '../../wire/module/target.js'
 import { action, type Command, type Invocation } from '../action.js'
-import { type Counter, LIVE_DETAILS, LIVE_OPTIONS, watchCounters } from '../live-counters.js'
+import { type Counter, counterColumns, LIVE_DETAILS, LIVE_OPTIONS, watchCounters } from '../live-counters.js'
 import type { Output } from '../output.js'
 import type { Column } from '../table.js'
 import { printable, words } from '../text.js'
-import { integer } from '../values.js'
+import { optionalInteger } from '../values.js'
+import { hex, lostOf, readAll } from './clone-text.js'
+import { LIMIT_OPTIONS, limitsOf } from './limit-options.js'
 import { events } from './target-events.js'
 import { devicesOf, deviceText, DEVICES_SYNTAX } from './target-devices.js'
 
-const lostOf = ({ lost }: CloneCounters): number => Object.values(lost).reduce((sum, value) => sum + value, 0)
-
 /** Where copies go. */
 function sinksOf({ devices, reroute, capture }: CloneTargetState): string {
-  return [...devices.map(({ device, index }) => (index === null ? `${device} (not there)` : device)), ...(reroute === null ? [] : [`mark 0x${reroute.toString(16)}`]), ...(capture ? ['capture'] : [])].join(' ')
+  return [...devices.map(({ device, index }) => (index === null ? `${device} (not there)` : device)), ...(reroute === null ? [] : [`mark ${hex(reroute)}`]), ...(capture ? ['capture'] : [])].join(' ')
 }
 
-function limitsOf({ snaplen, sample, random, rate, burst, queueLimit, dropOldest, defer }: CloneTargetState): string {
+function limitsText({ snaplen, sample, random, rate, burst, queueLimit, dropOldest, defer }: CloneTargetState): string {
   return [
     ...(sample === 1 ? [] : [`1 of ${sample}${random ? ' by chance' : ''}`]), ...(snaplen === 0 ? [] : [`${snaplen} bytes`]), ...(rate === 0 ? [] : [`${rate}/s burst ${burst}`]),
     ...(queueLimit === 0 ? [] : [`queue ${queueLimit}`]), ...(dropOldest ? ['drop oldest'] : []), ...(defer ? ['deferred'] : []),
@@ -32,7 +31,7 @@ function limitsOf({ snaplen, sample, random, rate, burst, queueLimit, dropOldest
 const COLUMNS: readonly Column<CloneTargetState>[] = [
   { header: 'NAME', cell: ({ name }) => name },
   { header: 'TO', cell: sinksOf, shrinks: true },
-  { header: 'LIMITS', cell: limitsOf, shrinks: true },
+  { header: 'LIMITS', cell: limitsText, shrinks: true },
   { header: 'KEPT BY', cell: ({ persistent }) => (persistent ? 'itself' : 'a process') },
   { header: 'RULES', align: 'right', cell: ({ rules }) => String(rules) },
   { header: 'HOOKS', align: 'right', cell: ({ hooks }) => String(hooks) },
@@ -43,17 +42,7 @@ const COUNTERS: readonly Counter<CloneTargetState>[] = [
   { header: 'SEEN', of: ({ seen }) => seen }, { header: 'SENT', of: ({ sent }) => sent }, { header: 'BYTES', of: ({ bytes }) => bytes }, { header: 'LOST', of: lostOf },
 ]
 
-/** Those that are there; one that goes while they are read is left out. */
-function read(netns: Invocation['netns']['netns'], names = CloneTarget.list(netns)): CloneTargetState[] {
-  return names.flatMap((name) => {
-    try {
-      return [CloneTarget.get(name, netns)]
-    } catch (error) {
-      if (error instanceof NfkitError && error.code === 'ENOENT') return []
-      throw error
-    }
-  })
-}
+const read = (netns: Invocation['netns']['netns'], names = CloneTarget.list(netns)): CloneTargetState[] => readAll(names, (name) => CloneTarget.get(name, netns))
 
 const list = action({
   words: 'list', args: '', summary: 'the clone targets that programs have defined, and what they copied',
@@ -62,9 +51,7 @@ const list = action({
   run({ netns: { netns }, json, out }) {
     const targets = read(netns)
     if (json) out.json(targets)
-    else if (targets.length > 0) {
-      out.table([...COLUMNS, ...COUNTERS.map(({ header, of }): Column<CloneTargetState> => ({ header, align: 'right', cell: (state) => String(of(state)) }))], targets, { hideEmpty: true })
-    }
+    else if (targets.length > 0) out.table([...COLUMNS, ...counterColumns(COUNTERS)], targets, { hideEmpty: true })
   },
 })
 
@@ -78,7 +65,7 @@ function print(out: Output, state: CloneTargetState): void {
   const facts = ([key, value]: [string, string | number]) => `  ${key.padEnd(14)} ${printable(String(value))}`
   out.lines([
     out.paint('bold', printable(name)),
-    ...([['to', sinksOf(state)], ['limits', limitsOf(state)], ['kept by', persistent ? 'itself' : 'a process'], ['named by', `${rules} rules, ${hooks} hooks, ${captures} captures`]] as [string, string][])
+    ...([['to', sinksOf(state)], ['limits', limitsText(state)], ['kept by', persistent ? 'itself' : 'a process'], ['named by', `${rules} rules, ${hooks} hooks, ${captures} captures`]] as [string, string][])
       .filter(([, value]) => value !== '').map(facts),
     ...counted(state).map(facts),
   ])
@@ -99,17 +86,8 @@ const SET_OPTIONS = {
   devices: { type: 'value', value: 'DEVICES', help: `send copies by these, as frames: ${DEVICES_SYNTAX}` },
   reroute: { type: 'value', value: 'MARK', help: 'send copies by policy routing, with this mark' },
   capture: { type: 'flag', help: 'copies for programs that capture the target' },
-  snaplen: { type: 'value', value: 'BYTES', help: 'of a frame that devices send and captures keep at most, 60 to 65535' },
-  sample: { type: 'value', value: 'NUMBER', help: 'copy one packet in so many' },
-  random: { type: 'flag', help: 'with --sample: choose packets by chance, not the first of every so many' },
-  rate: { type: 'value', value: 'NUMBER', help: 'copy so many packets per second on average' },
-  burst: { type: 'value', value: 'NUMBER', help: 'with --rate: so many at once after a pause' },
-  'queue-limit': { type: 'value', value: 'NUMBER', help: 'how many copies may wait on each CPU' },
-  'drop-oldest': { type: 'flag', help: 'when the queue is full, drop the oldest copy, not the newest' },
-  defer: { type: 'flag', help: 'queue every copy, also where it could be sent at once' },
+  ...LIMIT_OPTIONS,
 } as const
-
-const number = (name: string, text: string | undefined): number | undefined => (text === undefined ? undefined : integer(`--${name}`, text))
 
 const set = action({
   words: 'set', args: 'NAME', summary: 'define a clone target, or define it anew; it stays until it is deleted or the system goes down',
@@ -120,10 +98,9 @@ const set = action({
   ],
   options: SET_OPTIONS,
   run({ args: [name], options, netns: { netns }, json, out }) {
-    const { devices, reroute, capture, snaplen, sample, random, rate, burst, defer } = options
+    const { devices, reroute, capture } = options
     const config: CloneTargetConfig = {
-      devices: devices === undefined ? undefined : devicesOf(devices), reroute: number('reroute', reroute), capture, snaplen: number('snaplen', snaplen), sample: number('sample', sample), random,
-      rate: number('rate', rate), burst: number('burst', burst), queueLimit: number('queue-limit', options['queue-limit']), dropOldest: options['drop-oldest'], defer,
+      devices: devices === undefined ? undefined : devicesOf(devices), reroute: optionalInteger('--reroute', reroute), capture, ...limitsOf(options),
     }
     CloneTarget.create({ ...config, name: name!, persistent: true, netns }).close()
     if (json) out.json(CloneTarget.get(name!, netns))

@@ -11,21 +11,31 @@
 #include <linux/user_namespace.h>
 #include <net/net_namespace.h>
 
-#include "compat.h"
 #include "nfkit.h"
 
 /* Of nfkit_net.files and nfkit_file.net. */
-static DEFINE_MUTEX(nfkit_files_lock);
+static DEFINE_SPINLOCK(nfkit_files_lock);
 
 /* Its namespace, held; NULL: it is gone, or about to go. */
 static struct net *nfkit_file_net(const struct nfkit_file *file)
 {
 	struct net *net;
 
-	mutex_lock(&nfkit_files_lock);
+	spin_lock(&nfkit_files_lock);
 	net = file->net ? maybe_get_net(file->net) : NULL;
-	mutex_unlock(&nfkit_files_lock);
+	spin_unlock(&nfkit_files_lock);
 	return net;
+}
+
+/* Whether commands answer ENETDOWN. */
+bool nfkit_file_gone(const struct nfkit_file *file)
+{
+	bool gone;
+
+	spin_lock(&nfkit_files_lock);
+	gone = !file->net || !check_net(file->net);
+	spin_unlock(&nfkit_files_lock);
+	return gone;
 }
 
 /*
@@ -36,8 +46,12 @@ struct net *nfkit_enter(struct file *filp)
 {
 	struct nfkit_file *file = filp->private_data;
 	struct net *net;
+	int err;
 
-	down_read(&file->binding);
+	/* A command that waits for memory of its caller may keep it long. */
+	err = down_read_killable(&file->binding);
+	if (err)
+		return ERR_PTR(err);
 	net = nfkit_file_net(file);
 	if (!net) {
 		up_read(&file->binding);
@@ -61,12 +75,12 @@ void nfkit_leave(struct file *filp, struct net *net)
 
 static void nfkit_file_bind(struct nfkit_file *file, struct net *net)
 {
-	mutex_lock(&nfkit_files_lock);
+	spin_lock(&nfkit_files_lock);
 	list_del_init(&file->node);
 	if (net)
 		list_add(&file->node, &nfkit_net(net)->files);
 	file->net = net;
-	mutex_unlock(&nfkit_files_lock);
+	spin_unlock(&nfkit_files_lock);
 }
 
 static int nfkit_info(struct nfkit_file *file, struct net *net,
@@ -117,7 +131,9 @@ static int nfkit_netns(struct file *filp, void __user *argument)
 	    !ns_capable(net->user_ns, CAP_NET_ADMIN))
 		goto put;
 	/* No command runs that could make an object where the descriptor was. */
-	down_write(&file->binding);
+	err = down_write_killable(&file->binding);
+	if (err)
+		goto put;
 	err = file->used ? -EBUSY : 0;
 	if (!err)
 		nfkit_file_bind(file, net);
@@ -221,13 +237,13 @@ void nfkit_device_exit_net(struct nfkit_net *nn)
 	nfkit_readers_exit_net(nn);
 	nfkit_hooks_delete_all(nn, NULL);
 	nfkit_target_undefine_all(nn, NULL);
-	mutex_lock(&nfkit_files_lock);
+	spin_lock(&nfkit_files_lock);
 	list_for_each_entry_safe(file, next, &nn->files, node) {
 		list_del_init(&file->node);
-		WRITE_ONCE(file->net, NULL);
+		file->net = NULL;
 		wake_up_interruptible_all(&file->wait);
 	}
-	mutex_unlock(&nfkit_files_lock);
+	spin_unlock(&nfkit_files_lock);
 }
 
 static const struct file_operations nfkit_fops = {

@@ -91,16 +91,9 @@ int nfkit_hook_delete(struct nfkit_file *file, struct net *net,
 		      void __user *argument)
 {
 	struct nfkit_delete delete;
-	u32 size;
-	int err;
+	int err = nfkit_delete_read(&delete, argument);
 
-	err = nfkit_struct_read(&delete, sizeof(delete), sizeof(delete),
-				argument, &size);
-	if (err)
-		return err;
-	if (delete.reserved || !nfkit_name_field_valid(delete.name))
-		return -EINVAL;
-	return nfkit_hook_remove(net, file, delete.name);
+	return err ?: nfkit_hook_remove(net, file, delete.name);
 }
 
 static void nfkit_hook_sum(const struct nfkit_hook *hook,
@@ -203,36 +196,23 @@ int nfkit_hook_get(struct nfkit_file *file, struct net *net,
 	return err;
 }
 
+static u32 nfkit_hook_names(struct nfkit_net *nn, char *names, u32 room)
+{
+	const struct nfkit_hook *hook;
+	u32 count = 0;
+
+	list_for_each_entry(hook, &nn->hooks, node) {
+		if (count < room)
+			memcpy(names + count * NFKIT_NAME_SIZE, hook->name,
+			       NFKIT_NAME_SIZE);
+		count++;
+	}
+	return count;
+}
+
 int nfkit_hook_list(struct nfkit_file *file, struct net *net,
 		    void __user *argument)
 {
-	struct nfkit_net *nn = nfkit_net(net);
-	const struct nfkit_hook *hook;
-	struct nfkit_list list;
-	u32 size, room, copied = 0;
-	char *names;
-	int err;
-
-	err = nfkit_struct_read(&list, sizeof(list), sizeof(list), argument,
-				&size);
-	if (err)
-		return err;
-	if (!list.count && list.names)
-		return -EINVAL;
-	room = min_t(u32, list.count, NFKIT_MAX_HOOKS);
-	names = kvcalloc(max(room, 1U), NFKIT_NAME_SIZE, GFP_KERNEL);
-	if (!names)
-		return -ENOMEM;
-	mutex_lock(&nn->lock);
-	list_for_each_entry(hook, &nn->hooks, node) {
-		if (copied == room)
-			break;
-		memcpy(names + copied++ * NFKIT_NAME_SIZE, hook->name,
-		       NFKIT_NAME_SIZE);
-	}
-	list.count = nn->hook_count;
-	mutex_unlock(&nn->lock);
-	err = nfkit_names_write(argument, &list, size, names, room);
-	kvfree(names);
-	return err;
+	return nfkit_list(nfkit_net(net), argument, NFKIT_MAX_HOOKS,
+			  nfkit_hook_names);
 }

@@ -217,36 +217,15 @@ void nfkit_hooks_delete_all(struct nfkit_net *nn, const struct nfkit_file *file)
 	nfkit_hooks_free(&removed);
 }
 
-/* Devices come, go, and take other names. With the RTNL held. */
-void nfkit_hooks_device_event(struct net_device *dev, unsigned long event)
+/* A device came, goes, or is another than before. With the RTNL held. */
+void nfkit_hooks_match_device(struct net_device *dev, bool there)
 {
 	struct nfkit_net *nn = nfkit_net(dev_net(dev));
 	struct nfkit_hook *hook;
 
-	if (event != NETDEV_REGISTER && event != NETDEV_UNREGISTER &&
-	    event != NETDEV_CHANGENAME)
-		return;
-	/* A namespace has its loopback device before it has this. */
-	if (!nn || !READ_ONCE(nn->ready))
-		return;
 	mutex_lock(&nn->lock);
 	list_for_each_entry(hook, &nn->hooks, node)
-		nfkit_hook_place_device(dev, event != NETDEV_UNREGISTER,
-					hook->place,
+		nfkit_hook_place_device(dev, there, hook->place,
 					nfkit_hook_definition(nn, hook));
 	mutex_unlock(&nn->lock);
-}
-
-int nfkit_hooks_init_net(struct net *net)
-{
-	struct nfkit_net *nn = nfkit_net(net);
-
-	nn->net = net;
-	INIT_LIST_HEAD(&nn->hooks);
-	return 0;
-}
-
-void nfkit_hooks_exit_net(struct net *net)
-{
-	nfkit_hooks_delete_all(nfkit_net(net), NULL);
 }

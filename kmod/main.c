@@ -27,8 +27,10 @@ static int __net_init nfkit_init_net(struct net *net)
 
 	mutex_init(&nn->lock);
 	mutex_init(&nn->changes);
+	INIT_LIST_HEAD(&nn->hooks);
 	INIT_LIST_HEAD(&nn->files);
 	INIT_LIST_HEAD(&nn->readers);
+	nn->net = net;
 	nn->queued = alloc_percpu_gfp(unsigned int, GFP_KERNEL_ACCOUNT);
 	if (!nn->queued)
 		return -ENOMEM;
@@ -38,14 +40,8 @@ static int __net_init nfkit_init_net(struct net *net)
 	err = nfkit_counters_init_net(net);
 	if (err)
 		goto sysctl;
-	err = nfkit_hooks_init_net(net);
-	if (err)
-		goto counters;
-	WRITE_ONCE(nn->ready, true);
 	return 0;
 
-counters:
-	nfkit_counters_exit_net(net);
 sysctl:
 	nfkit_sysctl_exit_net(net);
 free:
@@ -62,7 +58,6 @@ static void __net_exit nfkit_exit_net(struct net *net)
 	struct nfkit_net *nn = nfkit_net(net);
 
 	nfkit_device_exit_net(nn);
-	nfkit_hooks_exit_net(net);
 	nfkit_counters_exit_net(net);
 	nfkit_sysctl_exit_net(net);
 	nfkit_queue_flush_net(nn);
@@ -80,10 +75,18 @@ static int nfkit_netdev_event(struct notifier_block *block,
 			      unsigned long event, void *ptr)
 {
 	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
+	bool there = event != NETDEV_UNREGISTER;
 
-	nfkit_hooks_device_event(dev, event);
-	nfkit_sinks_device_event(dev, event);
-	if (event == NETDEV_UNREGISTER)
+	switch (event) {
+	case NETDEV_REGISTER:
+	case NETDEV_CHANGENAME:
+	/* A bond takes over what its first port is. */
+	case NETDEV_POST_TYPE_CHANGE:
+	case NETDEV_UNREGISTER:
+		nfkit_hooks_match_device(dev, there);
+		nfkit_sinks_match_device(dev, there);
+	}
+	if (!there)
 		nfkit_queue_flush_device(dev);
 	return NOTIFY_DONE;
 }

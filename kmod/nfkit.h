@@ -88,7 +88,6 @@ struct nfkit_counters {
  * @queued: how many of its copies each CPU has queued; written under the
  *	lock of that CPU's queue
  * @queue_limit: how many each CPU may queue
- * @ready: @lock can be taken
  */
 struct nfkit_net {
 	struct net *net;
@@ -106,7 +105,6 @@ struct nfkit_net {
 	u32 buffers;
 	unsigned int __percpu *queued;
 	unsigned int queue_limit;
-	bool ready;
 	struct ctl_table *sysctl_table;
 	struct ctl_table_header *sysctl;
 };
@@ -274,6 +272,7 @@ struct nfkit_net *nfkit_net(const struct net *net);
 int nfkit_device_init(void);
 void nfkit_device_exit(void);
 void nfkit_device_exit_net(struct nfkit_net *nn);
+bool nfkit_file_gone(const struct nfkit_file *file);
 struct net *nfkit_enter(struct file *filp);
 void nfkit_leave(struct file *filp, struct net *net);
 
@@ -284,8 +283,17 @@ int nfkit_struct_write(void __user *to, const void *what, size_t known,
 		       u32 size);
 bool nfkit_name_field_valid(const char name[NFKIT_NAME_SIZE]);
 bool nfkit_device_field_valid(const char name[NFKIT_DEVICE_SIZE]);
-int nfkit_names_write(void __user *argument, struct nfkit_list *list, u32 size,
-		      const char *names, u32 room);
+
+/*
+ * object-commands.c
+ *
+ * With nn->lock held: writes the names for which there is room, and answers how
+ * many there are.
+ */
+typedef u32 nfkit_names(struct nfkit_net *nn, char *names, u32 room);
+int nfkit_delete_read(struct nfkit_delete *delete, const void __user *argument);
+int nfkit_list(struct nfkit_net *nn, void __user *argument, u32 most,
+	       nfkit_names *names_of);
 
 /* target-commands.c */
 nfkit_command nfkit_target_set;
@@ -325,7 +333,7 @@ void nfkit_sinks_free(struct nfkit_sinks *sinks);
 void nfkit_sinks_attach(struct net *net, struct nfkit_target *target,
 			struct nfkit_sinks *sinks);
 void nfkit_sinks_detach(struct nfkit_sinks *sinks);
-void nfkit_sinks_device_event(struct net_device *dev, unsigned long event);
+void nfkit_sinks_match_device(struct net_device *dev, bool there);
 
 /* clone.c */
 void nfkit_clone(struct nfkit_target *target, struct sk_buff *skb,
@@ -413,16 +421,18 @@ bool nfkit_layer2_send(const struct nfkit_output *output, struct sk_buff *skb);
 int nfkit_xt_init(void);
 void nfkit_xt_exit(void);
 
-/* hook.c */
+/* hook-commands.c */
 nfkit_command nfkit_hook_set;
 nfkit_command nfkit_hook_delete;
 nfkit_command nfkit_hook_get;
 nfkit_command nfkit_hook_list;
+
+/* hook-points.c */
 u64 nfkit_hook_features(void);
-int nfkit_hooks_init_net(struct net *net);
-void nfkit_hooks_exit_net(struct net *net);
+
+/* hook.c */
 void nfkit_hooks_delete_all(struct nfkit_net *nn, const struct nfkit_file *file);
-void nfkit_hooks_device_event(struct net_device *dev, unsigned long event);
+void nfkit_hooks_match_device(struct net_device *dev, bool there);
 
 /* capture.c */
 nfkit_command nfkit_capture_start;

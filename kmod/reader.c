@@ -157,7 +157,7 @@ __poll_t nfkit_reader_poll(struct file *filp, poll_table *wait)
 	struct nfkit_reader *reader;
 
 	poll_wait(filp, &file->wait, wait);
-	if (!READ_ONCE(file->net))
+	if (nfkit_file_gone(file))
 		return EPOLLERR | EPOLLHUP;
 	reader = nfkit_reader_of(file);
 	return reader && nfkit_reader_want(reader) ? EPOLLIN | EPOLLRDNORM : 0;

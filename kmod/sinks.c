@@ -110,7 +110,7 @@ static bool nfkit_sinks_work(const struct nfkit_sinks *sinks)
 
 /*
  * With nn->lock held until the target has the sinks: a device that is listed
- * later, or goes, is told to nfkit_sinks_device_event(), which waits for it.
+ * later, or goes, is told to nfkit_sinks_match_device(), which waits for it.
  */
 void nfkit_sinks_attach(struct net *net, struct nfkit_target *target,
 			struct nfkit_sinks *sinks)
@@ -187,24 +187,17 @@ static void nfkit_target_match_device(struct nfkit_target *target,
 	target->paused = paused;
 }
 
-/* Devices come, go, and take other names. With the RTNL held. */
-void nfkit_sinks_device_event(struct net_device *dev, unsigned long event)
+/* A device came, goes, or is another than before. With the RTNL held. */
+void nfkit_sinks_match_device(struct net_device *dev, bool there)
 {
 	struct nfkit_net *nn = nfkit_net(dev_net(dev));
 	struct nfkit_target *target;
 	unsigned int bucket;
 
-	if (event != NETDEV_REGISTER && event != NETDEV_UNREGISTER &&
-	    event != NETDEV_CHANGENAME)
-		return;
-	/* A namespace has its loopback device before it has this. */
-	if (!nn || !READ_ONCE(nn->ready))
-		return;
 	mutex_lock(&nn->lock);
 	for (bucket = 0; bucket < ARRAY_SIZE(nn->targets); bucket++) {
 		hlist_for_each_entry(target, &nn->targets[bucket], node)
-			nfkit_target_match_device(target, dev,
-						  event != NETDEV_UNREGISTER);
+			nfkit_target_match_device(target, dev, there);
 	}
 	mutex_unlock(&nn->lock);
 }

@@ -61,14 +61,3 @@ bool nfkit_device_field_valid(const char name[NFKIT_DEVICE_SIZE])
 	return length < NFKIT_DEVICE_SIZE && dev_valid_name(name) &&
 	       !memchr_inv(name + length, 0, NFKIT_DEVICE_SIZE - length);
 }
-
-/* Answers a list with the names for which there is room of those that there are. */
-int nfkit_names_write(void __user *argument, struct nfkit_list *list, u32 size,
-		      const char *names, u32 room)
-{
-	size_t bytes = min(list->count, room) * (size_t)NFKIT_NAME_SIZE;
-
-	if (copy_to_user(u64_to_user_ptr(list->names), names, bytes))
-		return -EFAULT;
-	return nfkit_struct_write(argument, list, sizeof(*list), size);
-}

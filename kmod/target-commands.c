@@ -136,16 +136,9 @@ int nfkit_target_delete(struct nfkit_file *file, struct net *net,
 			void __user *argument)
 {
 	struct nfkit_delete delete;
-	u32 size;
-	int err;
+	int err = nfkit_delete_read(&delete, argument);
 
-	err = nfkit_struct_read(&delete, sizeof(delete), sizeof(delete),
-				argument, &size);
-	if (err)
-		return err;
-	if (delete.reserved || !nfkit_name_field_valid(delete.name))
-		return -EINVAL;
-	return nfkit_target_undefine(nfkit_net(net), file, delete.name);
+	return err ?: nfkit_target_undefine(nfkit_net(net), file, delete.name);
 }
 
 /* With nn->lock held. */
@@ -262,14 +255,12 @@ int nfkit_target_get(struct nfkit_file *file, struct net *net,
 	return err;
 }
 
-/* Writes the names for which there is room; how many there are. */
 static u32 nfkit_target_names(struct nfkit_net *nn, char *names, u32 room)
 {
 	struct nfkit_target *target;
 	unsigned int bucket;
 	u32 count = 0;
 
-	mutex_lock(&nn->lock);
 	for (bucket = 0; bucket < ARRAY_SIZE(nn->targets); bucket++) {
 		hlist_for_each_entry(target, &nn->targets[bucket], node) {
 			if (target->key.kind != NFKIT_NAMED ||
@@ -281,30 +272,12 @@ static u32 nfkit_target_names(struct nfkit_net *nn, char *names, u32 room)
 			count++;
 		}
 	}
-	mutex_unlock(&nn->lock);
 	return count;
 }
 
 int nfkit_target_list(struct nfkit_file *file, struct net *net,
 		      void __user *argument)
 {
-	struct nfkit_list list;
-	u32 size, room;
-	char *names;
-	int err;
-
-	err = nfkit_struct_read(&list, sizeof(list), sizeof(list), argument,
-				&size);
-	if (err)
-		return err;
-	if (!list.count && list.names)
-		return -EINVAL;
-	room = min_t(u32, list.count, NFKIT_MAX_TARGETS);
-	names = kvcalloc(max(room, 1U), NFKIT_NAME_SIZE, GFP_KERNEL);
-	if (!names)
-		return -ENOMEM;
-	list.count = nfkit_target_names(nfkit_net(net), names, room);
-	err = nfkit_names_write(argument, &list, size, names, room);
-	kvfree(names);
-	return err;
+	return nfkit_list(nfkit_net(net), argument, NFKIT_MAX_TARGETS,
+			  nfkit_target_names);
 }

@@ -134,10 +134,12 @@ static void clone_parse_devices(struct xt_clone_info_v1 *info, const char *list)
 /* A-Z a-z 0-9 _ - and dot, whatever the locale. */
 static void clone_parse_target(struct xt_clone_info_v1 *info, const char *name)
 {
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "abcdefghijklmnopqrstuvwxyz0123456789_-.";
 	size_t length = strlen(name);
 
 	if (length == 0 || length >= XT_CLONE_NAME_SIZE ||
-	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") != length)
+	    strspn(name, allowed) != length)
 		xtables_error(PARAMETER_PROBLEM,
 			      "CLONE: --target takes 1 to %d characters of A-Z a-z 0-9 _ - and dot, not \"%s\"",
 			      XT_CLONE_NAME_SIZE - 1, name);

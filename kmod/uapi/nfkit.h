@@ -694,7 +694,7 @@ enum nfkit_event {
 	NFKIT_EVENT_TARGET_CHANGED = 2,
 	/* It was deleted, by command or with its descriptor. */
 	NFKIT_EVENT_TARGET_DELETED = 3,
-	/* A device of its outputs went away, or took another name. */
+	/* A device of its outputs went away, took another name, or is not Ethernet now. */
 	NFKIT_EVENT_DEVICE_GONE = 4,
 	/* A device of its outputs came. */
 	NFKIT_EVENT_DEVICE_BACK = 5,

@@ -3,10 +3,11 @@
 
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { Link } from '../../lib/index.js'
+import { CloneTarget, Link, Netns } from '../../lib/index.js'
 import type { Host } from '../../lib/lab/index.js'
 import { datagram } from '../support/datagram.js'
 import { arrivals, counters, MARK, type MirrorLab, mirrorLab, noModule, packetOf, sorted, until, withModule } from '../support/module.js'
+import { ipJson, run } from '../support/outside.js'
 import { devicesInfo, INFO_V1_SIZE, insertClone } from '../support/raw-rule.js'
 
 withModule(t)
@@ -113,6 +114,25 @@ t.test('a device that is renamed, deleted, made again; one that is too small, or
   await pass({ seen: N, no_device: N }, 'deleted')
   lab.wire({ host: box, name: 'eth2' }, { host: monitor, name: 'eth0' })
   await pass(SENT, 'made again')
+})
+
+t.test('a bond that is Ethernet, then of the kind of its port, then Ethernet again', { skip: noModule }, async (t) => {
+  using netns = Netns.create()
+  const ip = (line: string) => run(netns, 'ip', ...line.split(' '))
+  for (const line of ['link add bond0 type bond mode active-backup', 'link add g0 type gre local 192.0.2.1 remote 192.0.2.2', 'link add d0 type dummy']) ip(line)
+  using target = CloneTarget.create({ name: 'bonded', netns, devices: ['bond0'] })
+  const events = CloneTarget.watch({ netns, signal: AbortSignal.timeout(60_000) })[Symbol.asyncIterator]()
+  const next = async () => (await events.next()).value
+  const { index } = Link.get('bond0', { netns })
+  t.match(target.stats().devices, [{ device: 'bond0', index }])
+  for (const [port, there] of [['g0', false], ['d0', true]] as const) {
+    ip(`link set ${port} master bond0`)
+    t.equal(ipJson(netns, 'link', 'show', 'bond0')[0].link_type, there ? 'ether' : 'gre')
+    t.match(target.stats().devices, [{ device: 'bond0', index: there ? index : null }])
+    t.match([await next(), await next()], there ? [{ event: 'device-back', device: { index } }, { event: 'target-resumed' }] : [{ event: 'device-gone', device: { index } }, { event: 'target-paused' }])
+    ip(`link set ${port} nomaster`)
+  }
+  await events.return!()
 })
 
 t.test('structs that are not as they should be are refused', { skip: noModule }, async (t) => {

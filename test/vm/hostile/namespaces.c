@@ -68,6 +68,13 @@ static void when(void) {
   close(there);
 }
 
+// From the moment on that commands answer ENETDOWN.
+static void told(int fd, const char *who) {
+  struct pollfd poll_of = { .fd = fd, .events = POLLIN };
+  int ready = poll(&poll_of, 1, 0);
+  check(ready == 1 && (poll_of.revents & (POLLERR | POLLHUP)) == (POLLERR | POLLHUP), "%s: poll answers %d and tells 0x%x", who, ready, poll_of.revents);
+}
+
 static void every_call(int fd, const char *who) {
   char bytes[256];
   for (enum command which = 0; which < COMMANDS; which++) {
@@ -77,11 +84,8 @@ static void every_call(int fd, const char *who) {
     if (which == NETNS) argument.netns.fd = home;
     expect(ENETDOWN, call(fd, which, &argument), "%s: %s", who, FORMS[which].name);
   }
-  if (!has(CAPTURE)) return;
-  expect(ENETDOWN, errno_of(read(fd, bytes, sizeof bytes)), "%s: read", who);
-  struct pollfd poll_of = { .fd = fd, .events = POLLIN };
-  int ready = poll(&poll_of, 1, PATIENCE_MS);
-  check(ready == 1 && (poll_of.revents & (POLLERR | POLLHUP)) == (POLLERR | POLLHUP), "%s: poll answers %d and tells 0x%x", who, ready, poll_of.revents);
+  told(fd, who);
+  if (has(CAPTURE)) expect(ENETDOWN, errno_of(read(fd, bytes, sizeof bytes)), "%s: read", who);
 }
 
 static bool is_gone(int fd) {
@@ -130,7 +134,8 @@ static void gone(void) {
   check(!is_gone(plain), "the namespace is there");
   close(netns);
   uint64_t began = now();
-  while (!is_gone(plain) && now() - began < PATIENCE_MS) pause_ms(5);
+  while (!is_gone(plain) && now() - began < PATIENCE_MS) pause_ms(1);
+  told(world.own, "one with objects, at once");
   every_call(plain, "an unused descriptor");
   every_call(given, "a descriptor that was given");
   every_call(world.own, "one with objects");

@@ -2,12 +2,11 @@
 // Changes of the multicast database, told apart by what was known before.
 
 import type { Watch, WatchOptions } from '../events.js'
-import { monitor } from '../netlink/monitor.js'
-import { decodeLink } from '../wire/link.js'
 import { decodeMdb } from '../wire/mdb.js'
-import { NETLINK_ROUTE, Rtm, RtnlGroup } from '../wire/rtnetlink.js'
+import { Rtm, RtnlGroup } from '../wire/rtnetlink.js'
 import { type MdbEntry, mdbEntry, type MdbRouter, mdbRouter } from './mdb-entry.js'
-import { type BridgeRef, exists } from './ref.js'
+import type { BridgeRef } from './ref.js'
+import { watchTable } from './table-watch.js'
 
 export interface MdbWatchOptions extends WatchOptions {
   /** After an overrun read the database again and report what changed meanwhile. */
@@ -35,11 +34,9 @@ export interface MdbSnapshot {
 }
 
 export function watchMdb(bridge: BridgeRef, options: MdbWatchOptions, dump: () => MdbSnapshot): Watch<MdbChange> {
-  const { resync = false, signal, maxQueue } = options
   const names = new Map([[bridge.index, bridge.name]])
   const known = new Map<string, MdbEntry>()
   const routers = new Map<string, MdbRouter>()
-  let gone = false
 
   function appeared(entry: MdbEntry, emit: (change: MdbChange) => void): void {
     const before = known.get(keyOf(entry))
@@ -55,62 +52,44 @@ export function watchMdb(bridge: BridgeRef, options: MdbWatchOptions, dump: () =
     if (isNew) emit({ type: 'router-added', router })
   }
 
-  const watch = monitor<MdbChange>({
-    protocol: NETLINK_ROUTE,
-    groups: [RtnlGroup.mdb, RtnlGroup.link],
-    netns: bridge.netns,
-    signal,
-    maxQueue,
-    decode(input, msg, emit) {
-      if (msg.type === Rtm.RTM_NEWLINK || msg.type === Rtm.RTM_DELLINK) {
-        const { index, family, attributes } = decodeLink(input, msg)
-        if (attributes.name !== undefined) names.set(index, attributes.name)
-        if (msg.type === Rtm.RTM_DELLINK && family === 0 && index === bridge.index) gone = true
-      } else if (msg.type === Rtm.RTM_NEWMDB || msg.type === Rtm.RTM_DELMDB) {
-        const message = decodeMdb(input, msg)
-        if (message.index !== bridge.index) return
-        for (const wire of message.entries) {
-          const entry = mdbEntry(wire, names)
-          if (msg.type === Rtm.RTM_NEWMDB) appeared(entry, emit)
-          else if (known.delete(keyOf(entry))) emit({ type: 'removed', entry })
-        }
-        for (const port of message.routers) {
-          // Index 0 is the bridge itself (br_rtr_notify).
-          const router = mdbRouter(port.index === 0 ? { ...port, index: bridge.index } : port, names)
-          if (msg.type === Rtm.RTM_NEWMDB) routerAppeared(router, emit)
-          else if (routers.delete(keyOfRouter(router))) emit({ type: 'router-removed', router })
-        }
+  return watchTable<MdbChange>(bridge, options, {
+    group: RtnlGroup.mdb,
+    link({ index, attributes: { name } }) {
+      if (name !== undefined) names.set(index, name)
+    },
+    message(input, msg, emit) {
+      if (msg.type !== Rtm.RTM_NEWMDB && msg.type !== Rtm.RTM_DELMDB) return
+      const message = decodeMdb(input, msg)
+      if (message.index !== bridge.index) return
+      for (const wire of message.entries) {
+        const entry = mdbEntry(wire, names)
+        if (msg.type === Rtm.RTM_NEWMDB) appeared(entry, emit)
+        else if (known.delete(keyOf(entry))) emit({ type: 'removed', entry })
+      }
+      for (const port of message.routers) {
+        // Index 0 is the bridge itself (br_rtr_notify).
+        const router = mdbRouter(port.index === 0 ? { ...port, index: bridge.index } : port, names)
+        if (msg.type === Rtm.RTM_NEWMDB) routerAppeared(router, emit)
+        else if (routers.delete(keyOfRouter(router))) emit({ type: 'router-removed', router })
       }
     },
-    overrun(emit) {
-      emit({ type: 'overrun' })
-      if (!exists(bridge)) {
-        gone = true
-        return
-      }
-      // Read in any case, so that what follows is told rightly as added or changed.
-      const say = resync ? emit : () => {}
+    read() {
+      const now = dump()
+      for (const [index, name] of now.names) names.set(index, name)
+      for (const entry of now.entries) known.set(keyOf(entry), entry)
+      for (const router of now.routers) routers.set(keyOfRouter(router), router)
+    },
+    readAgain(emit) {
       const now = dump()
       for (const [index, name] of now.names) names.set(index, name)
       const keys = new Set(now.entries.map(keyOf))
-      for (const [key, entry] of known) if (!keys.has(key)) { known.delete(key); say({ type: 'removed', entry }) }
-      for (const entry of now.entries) appeared(entry, say)
+      for (const [key, entry] of known) if (!keys.has(key)) { known.delete(key); emit({ type: 'removed', entry }) }
+      for (const entry of now.entries) appeared(entry, emit)
       const routerKeys = new Set(now.routers.map(keyOfRouter))
-      for (const [key, router] of routers) if (!routerKeys.has(key)) { routers.delete(key); say({ type: 'router-removed', router }) }
-      for (const router of now.routers) routerAppeared(router, say)
+      for (const [key, router] of routers) if (!routerKeys.has(key)) { routers.delete(key); emit({ type: 'router-removed', router }) }
+      for (const router of now.routers) routerAppeared(router, emit)
     },
-    done: () => gone,
   })
-  try {
-    const now = dump()
-    for (const [index, name] of now.names) names.set(index, name)
-    for (const entry of now.entries) known.set(keyOf(entry), entry)
-    for (const router of now.routers) routers.set(keyOfRouter(router), router)
-  } catch (error) {
-    void watch.return!()
-    throw error
-  }
-  return watch
 }
 
 function keyOf({ portIndex, group, source, vlan }: MdbEntry): string {

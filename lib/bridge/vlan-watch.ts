@@ -2,11 +2,10 @@
 // Changes of VLANs, told apart by what was known before: the kernel's notification is the same for a new and a changed one.
 
 import type { Watch, WatchOptions } from '../events.js'
-import { monitor } from '../netlink/monitor.js'
 import { decodeVlan } from '../wire/bridge-vlan.js'
-import { decodeLink } from '../wire/link.js'
-import { NETLINK_ROUTE, Rtm, RtnlGroup } from '../wire/rtnetlink.js'
-import { type BridgeRef, exists } from './ref.js'
+import { Rtm, RtnlGroup } from '../wire/rtnetlink.js'
+import type { BridgeRef } from './ref.js'
+import { watchTable } from './table-watch.js'
 import { alike, expand, keyOf, type VlanEntry, vlanEntry } from './vlan-entry.js'
 
 export interface VlanWatchOptions extends WatchOptions {
@@ -23,10 +22,8 @@ export interface VlanWatchOptions extends WatchOptions {
 export type VlanChange = { type: 'added' | 'changed' | 'removed'; entry: VlanEntry } | { type: 'overrun' }
 
 export function watchVlans(bridge: BridgeRef, options: VlanWatchOptions, dump: () => VlanEntry[]): Watch<VlanChange> {
-  const { resync = false, signal, maxQueue } = options
   const known = new Map<string, VlanEntry>()
   const names = new Map([[bridge.index, bridge.name]])
-  let gone = false
 
   /** Reports single VLANs, neighbouring ones that are alike as one range. */
   function report(type: 'added' | 'changed' | 'removed', entries: VlanEntry[], emit: (change: VlanChange) => void): void {
@@ -73,55 +70,37 @@ export function watchVlans(bridge: BridgeRef, options: VlanWatchOptions, dump: (
     report('removed', removed, emit)
   }
 
-  const watch = monitor<VlanChange>({
-    protocol: NETLINK_ROUTE,
-    groups: [RtnlGroup.bridgeVlan, RtnlGroup.link],
-    netns: bridge.netns,
-    signal,
-    maxQueue,
-    decode(input, msg, emit) {
-      if (msg.type === Rtm.RTM_NEWLINK || msg.type === Rtm.RTM_DELLINK) {
-        const { index, family, attributes } = decodeLink(input, msg)
-        if (index === bridge.index) {
-          if (msg.type === Rtm.RTM_DELLINK && family === 0) gone = true
-          if (attributes.name !== undefined) names.set(index, attributes.name)
-        } else if (msg.type === Rtm.RTM_NEWLINK && attributes.master === bridge.index) names.set(index, attributes.name ?? `#${index}`)
-        // Without a master it was a port until now, or never one.
-        else if ((msg.type === Rtm.RTM_DELLINK || attributes.master === undefined) && names.delete(index)) remove(keysOf(known, index), emit)
-      } else if (msg.type === Rtm.RTM_NEWVLAN || msg.type === Rtm.RTM_DELVLAN) {
-        const { index, entries } = decodeVlan(input, msg)
-        const name = names.get(index)
-        if (name === undefined) return
-        const single = expand(entries.map((entry) => vlanEntry(name, index, entry)))
-        if (msg.type === Rtm.RTM_NEWVLAN) update(single, emit)
-        else remove(single.keys(), emit)
+  return watchTable<VlanChange>(bridge, options, {
+    group: RtnlGroup.bridgeVlan,
+    link({ index, attributes: { name, master } }, deleted, emit) {
+      if (index === bridge.index) {
+        if (name !== undefined) names.set(index, name)
+      } else if (!deleted && master === bridge.index) names.set(index, name ?? `#${index}`)
+      // Without a master it was a port until now, or never one.
+      else if ((deleted || master === undefined) && names.delete(index)) remove(keysOf(known, index), emit)
+    },
+    message(input, msg, emit) {
+      if (msg.type !== Rtm.RTM_NEWVLAN && msg.type !== Rtm.RTM_DELVLAN) return
+      const { index, entries } = decodeVlan(input, msg)
+      const name = names.get(index)
+      if (name === undefined) return
+      const single = expand(entries.map((entry) => vlanEntry(name, index, entry)))
+      if (msg.type === Rtm.RTM_NEWVLAN) update(single, emit)
+      else remove(single.keys(), emit)
+    },
+    read() {
+      for (const [key, entry] of expand(dump())) {
+        names.set(entry.portIndex, entry.port)
+        known.set(key, entry)
       }
     },
-    overrun(emit) {
-      emit({ type: 'overrun' })
-      if (!exists(bridge)) {
-        gone = true
-        return
-      }
-      // Read in any case, so that what follows is told rightly as added or changed.
-      const say = resync ? emit : () => {}
+    readAgain(emit) {
       const now = expand(dump())
       for (const entry of now.values()) names.set(entry.portIndex, entry.port)
-      remove([...known.keys()].filter((key) => !now.has(key)), say)
-      update(now, say)
+      remove([...known.keys()].filter((key) => !now.has(key)), emit)
+      update(now, emit)
     },
-    done: () => gone,
   })
-  try {
-    for (const [key, entry] of expand(dump())) {
-      names.set(entry.portIndex, entry.port)
-      known.set(key, entry)
-    }
-  } catch (error) {
-    void watch.return!()
-    throw error
-  }
-  return watch
 }
 
 function keysOf(known: Map<string, VlanEntry>, index: number): string[] {

@@ -8,8 +8,11 @@ import type { DeviceNames } from './device-names.js'
 
 /** What can be written to: a stream of Node.js (`fs.createWriteStream()`, `process.stdout`, a program's standard input). */
 export interface CaptureStream {
+  /** Takes bytes; `done` is called when more may come. */
   write(bytes: Uint8Array, done: (error?: Error | null) => void): boolean
+  /** Listens for what goes wrong. */
   on(event: 'error', listener: (error: Error) => void): unknown
+  /** No longer listens. */
   off(event: 'error', listener: (error: Error) => void): unknown
 }
 

@@ -4,43 +4,22 @@
 import { randomBytes } from 'node:crypto'
 import { NfkitError, invalidArgument } from '../errors.js'
 import { checkKeys } from '../net/check.js'
-import type { IpFamily } from '../wire/ip.js'
 import type { HookConfig } from '../wire/module/hook.js'
-import type { HookPoint } from '../wire/module/hook-points.js'
 import { checkObjectName } from './check.js'
 import { cloneConfigOf } from './clone-config.js'
 import type { ModuleDevice } from './device.js'
-import { hookConfigOf } from './hook-config.js'
-import type { HookMatch } from './hook-match.js'
-
-/** Packets at a hook point. */
-export interface CapturePoint {
-  /** The hook point. Those of the bridge and `ingress` need a kernel that has them; `egress` needs Linux 5.16. */
-  at: HookPoint
-  /** At the points of IPv4 and IPv6; both unless told. */
-  family?: IpFamily | undefined
-  /** Where among the hooks of the point, -2147483648 to 2147483647; 0 unless told, which is that of the table filter. */
-  priority?: number | undefined
-  /** Name of the device that packets came by; any unless told. `ingress` needs it. */
-  in?: string | undefined
-  /** Name of the device that they leave by; any unless told. `egress` needs it. */
-  out?: string | undefined
-  /** Name of the port of a bridge that they came by, as br_netfilter remembers it, and that they leave by. */
-  physIn?: string | undefined
-  physOut?: string | undefined
-  /** Which packets; every one unless told. */
-  match?: HookMatch | undefined
-}
+import { HOOK_PLACE_KEYS, hookConfigOf, type HookPlace } from './hook-config.js'
 
 /** Packets that come to a built-in chain, as its first rule would see them, but without a rule. */
-export interface CaptureChain extends Omit<CapturePoint, 'at' | 'priority'> {
+export interface CaptureChain extends Omit<HookPlace, 'at' | 'priority'> {
+  /** The built-in chain. */
   chain: 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING'
   /** Whose chain; `filter` unless told, `mangle` for PREROUTING and POSTROUTING. The table itself need not be there. */
   table?: 'raw' | 'mangle' | 'filter' | 'security' | undefined
 }
 
-/** The name of a clone target, or what a hook says. */
-export type CaptureSource = string | CapturePoint | CaptureChain
+/** The name of a clone target with the sink capture, packets at a hook point, or those that come to a chain. */
+export type CaptureSource = string | HookPlace | CaptureChain
 
 const POINTS = { PREROUTING: 'prerouting', INPUT: 'local-in', FORWARD: 'forward', OUTPUT: 'local-out', POSTROUTING: 'postrouting' } as const
 
@@ -52,8 +31,6 @@ const TABLES = {
   security: { priority: 50, chains: ['INPUT', 'FORWARD', 'OUTPUT'] },
 } as const
 
-const WHERE = ['family', 'in', 'out', 'physIn', 'physOut', 'match'] as const
-
 /** A source that was checked: a name, or the hook that hands its packets to the clone target of the capture. */
 export type CheckedSource = { readonly target: string } | { readonly hook: HookConfig }
 
@@ -64,13 +41,13 @@ export function checkSource(from: unknown): CheckedSource {
     return { target: from }
   }
   if (typeof from !== 'object' || from === null) throw invalidArgument('from', 'the name of a clone target, { at } or { chain }', from)
-  const point = 'chain' in from ? pointOf(from as CaptureChain) : from as CapturePoint
-  checkKeys(point, ['at', 'priority', ...WHERE], 'from')
+  const point = 'chain' in from ? pointOf(from as CaptureChain) : from as HookPlace
+  checkKeys(point, HOOK_PLACE_KEYS, 'from')
   return { hook: hookConfigOf({ ...point, verdict: 'accept' }) }
 }
 
-function pointOf(from: CaptureChain): CapturePoint {
-  checkKeys(from, ['chain', 'table', ...WHERE], 'from')
+function pointOf(from: CaptureChain): HookPlace {
+  checkKeys(from, ['chain', 'table', ...HOOK_PLACE_KEYS.filter((key) => key !== 'at' && key !== 'priority')], 'from')
   const { chain, table = chain === 'PREROUTING' || chain === 'POSTROUTING' ? 'mangle' : 'filter', ...rest } = from
   if (typeof chain !== 'string' || !Object.hasOwn(POINTS, chain)) throw invalidArgument('from.chain', `one of ${Object.keys(POINTS).join(', ')}`, chain)
   if (typeof table !== 'string' || !Object.hasOwn(TABLES, table)) throw invalidArgument('from.table', `one of ${Object.keys(TABLES).join(', ')}`, table)

@@ -16,6 +16,7 @@ import { type CaptureSource, checkSource, startSource } from './capture-source.j
 import { ModuleDevice } from './device.js'
 import { DeviceNames } from './device-names.js'
 
+/** What {@link Capture.open} takes. */
 export interface CaptureOptions {
   /** What to capture: the name of a clone target with the sink capture, or packets at a hook point or chain. */
   from: CaptureSource

@@ -8,6 +8,7 @@ import type { NetnsLike } from '../netns.js'
 import { type EventRecord, RECORD_TYPE, RecordCursor } from '../wire/module/record.js'
 import { ModuleDevice } from './device.js'
 
+/** What {@link CloneTarget.watch} takes. */
 export interface CloneEventsOptions {
   /** Network namespace; that of this process unless told. */
   netns?: NetnsLike | undefined
@@ -15,7 +16,7 @@ export interface CloneEventsOptions {
   signal?: AbortSignal | undefined
 }
 
-/** An item of {@link CloneTarget.watch}: an event, or word of those that found no room, exactly where they are missing. */
+/** An item of {@link CloneTarget.watch}: an event, or word of those that found no room, exactly where they are missing: `count` of them. */
 export type CloneEvent = { type: 'event' } & Omit<EventRecord, 'lost'> | {
   type: 'loss'
   count: number

@@ -11,6 +11,7 @@ import { CLONE_CONFIG_KEYS, type CloneTargetConfig, cloneConfigOf } from './clon
 import { type CloneEvent, type CloneEventsOptions, watchCloneTargets } from './clone-events.js'
 import { ModuleDevice, withDevice } from './device.js'
 
+/** What {@link CloneTarget.create} takes. */
 export interface CloneTargetOptions extends CloneTargetConfig {
   /** What rules and hooks call it: 1 to 31 characters of A-Z a-z 0-9 _ - and dot. */
   name: string
@@ -28,6 +29,7 @@ export interface CloneTargetOptions extends CloneTargetConfig {
  * the network namespace, the module loaded (Linux 5.10 and later), and access to /dev/nfkit, which is root's.
  */
 export class CloneTarget {
+  /** What rules and hooks call it. */
   readonly name: string
   readonly #device: ModuleDevice
   readonly #persistent: boolean

@@ -26,6 +26,7 @@ export class CaptureDevice {
   /** As it is now, asked for with the first look; null when the device is gone. */
   get name(): string | null { return this.#names.of(this.index) }
 
+  /** As JSON has it. */
   toJSON(): { index: number; name: string | null } { return { index: this.index, name: this.name } }
   [inspect.custom](): { index: number; name: string | null } { return this.toJSON() }
 }

@@ -12,8 +12,8 @@ import type { MaskedNumber } from '../wire/packet-match/values.js'
 import { checkDeviceName, checkObjectName } from './check.js'
 import { type HookMatch, hookProgramOf } from './hook-match.js'
 
-/** Where a hook is, which packets it is about, and what becomes of them. */
-export interface HookSpec {
+/** A hook point, and which packets of it. */
+export interface HookPlace {
   /** The hook point. Those of the bridge and `ingress` need a kernel that has them; `egress` needs Linux 5.16. */
   at: HookPoint
   /** At the points of IPv4 and IPv6; both unless told. */
@@ -34,6 +34,10 @@ export interface HookSpec {
   physOut?: string | undefined
   /** Which packets; every one unless told. */
   match?: HookMatch | undefined
+}
+
+/** Where a hook is, which packets it is about, and what becomes of them. */
+export interface HookSpec extends HookPlace {
   /** What becomes of packets that match. */
   verdict: HookVerdict
   /** Name of a clone target, which need not be defined, that gets packets that match, before their mark changes. Not with redirect and repeat. */
@@ -45,9 +49,8 @@ export interface HookSpec {
   mark?: number | MaskedNumber | undefined
 }
 
-export const HOOK_SPEC_KEYS = [
-  'at', 'family', 'priority', 'in', 'out', 'physIn', 'physOut', 'match', 'verdict', 'clone', 'mark',
-] as const satisfies readonly (keyof HookSpec)[]
+export const HOOK_PLACE_KEYS = ['at', 'family', 'priority', 'in', 'out', 'physIn', 'physOut', 'match'] as const satisfies readonly (keyof HookPlace)[]
+export const HOOK_SPEC_KEYS = [...HOOK_PLACE_KEYS, 'verdict', 'clone', 'mark'] as const satisfies readonly (keyof HookSpec)[]
 
 const MOST = 0xffffffff
 const NF_BR_PRI_FILTER_BRIDGED = -200

@@ -12,6 +12,7 @@ import { checkObjectName } from './check.js'
 import { ModuleDevice, type SetFlags, withDevice } from './device.js'
 import { HOOK_SPEC_KEYS, hookConfigOf, type HookSpec } from './hook-config.js'
 
+/** What {@link Hook.create} takes. */
 export interface HookOptions extends HookSpec {
   /** 1 to 31 characters of A-Z a-z 0-9 _ - and dot; one is made up unless told. A persistent hook needs one. */
   name?: string | undefined
@@ -32,6 +33,7 @@ export interface HookOptions extends HookSpec {
  * not share hooks.
  */
 export class Hook {
+  /** As it was given, or made up. */
   readonly name: string
   readonly #device: ModuleDevice
   readonly #persistent: boolean

@@ -35,10 +35,11 @@ export interface ModuleStatus {
   name: string
   /** The running kernel, `uname -r`. */
   kernel: string
+  /** Whether it is loaded now. */
   loaded: boolean
   /** Of the loaded module. */
   version?: string
-  /** How many hold the loaded module: rules with CLONE, of all network namespaces. */
+  /** How many hold the loaded module: rules with CLONE and open descriptors of /dev/nfkit, of all network namespaces. */
   references?: number
   /** What `load` would take. */
   file?: ModuleCandidate
@@ -50,6 +51,7 @@ export interface ModuleStatus {
   loadObstacles: ModuleObstacle[]
 }
 
+/** What `build` takes. */
 export interface BuildOptions {
   /** Directory of kernel headers, `/lib/modules/RELEASE/build` of the running kernel unless told. */
   headers?: string | undefined
@@ -58,9 +60,11 @@ export interface BuildOptions {
    * `$XDG_CACHE_HOME/nfkit/module/RELEASE`: where `load` looks.
    */
   directory?: string | undefined
+  /** Ends the compiler; `build` rejects with the reason. */
   signal?: AbortSignal | undefined
 }
 
+/** What `load` takes. */
 export interface LoadOptions {
   /** A `.ko` file. Unless told, the one that was built for the running kernel, else the one that is installed. */
   file?: string | undefined

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 
 /** What can be told of a module without loading it. */
 export interface ModuleFileInfo {
+  /** Of the file. */
   path: string
   /** The kernel release that it was built for, as `uname -r` there: the first word of `vermagic`. */
   kernel: string

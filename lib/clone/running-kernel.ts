@@ -8,7 +8,9 @@ import { delimiter, join } from 'node:path'
 export interface ModuleObstacle {
   /** `EPERM`, `EEXIST`, or `NFKIT_...`: the code of the error that `build` or `load` would throw. */
   code: string
+  /** What is in the way. */
   message: string
+  /** What to do about it. */
   hint: string
 }
 

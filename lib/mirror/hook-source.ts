@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Packets of a hook point.
 
-import { HOOK_SPEC_KEYS, hookConfigOf, type HookSpec } from '../clone/hook-config.js'
+import { HOOK_PLACE_KEYS, hookConfigOf, type HookPlace } from '../clone/hook-config.js'
 import { outOfRange } from '../errors.js'
 import { checkKeys } from '../net/check.js'
 import type { IpFamily } from '../wire/ip.js'
@@ -10,12 +10,8 @@ import { HOOK_POINTS } from '../wire/module/hook-points.js'
 import { PacketMatch } from '../wire/packet-match/packet-match.js'
 import { bad, type Fields } from './fields.js'
 
-/** A hook point, and which packets of it: as `Hook.create` takes them. They go on as without. */
-export type MirrorHookSource = Omit<HookSpec, 'verdict' | 'clone' | 'mark'>
-
-/** What becomes of the packets is settled. */
-const NOT_OURS = ['verdict', 'clone', 'mark'] as const satisfies readonly (keyof HookSpec)[]
-const KEYS = HOOK_SPEC_KEYS.filter((key) => !(NOT_OURS as readonly string[]).includes(key))
+/** A hook point, and which packets of it. They go on as without. */
+export type MirrorHookSource = HookPlace
 
 export function isHookSource(from: unknown): from is MirrorHookSource {
   return typeof from === 'object' && from !== null && 'at' in from
@@ -23,7 +19,7 @@ export function isHookSource(from: unknown): from is MirrorHookSource {
 
 /** The hook that gives those packets to a clone target. @throws TypeError, RangeError for what `Hook.create` refuses */
 export function cloneHookOf(source: MirrorHookSource, target: string): HookConfig {
-  checkKeys(source, KEYS, 'from')
+  checkKeys(source, HOOK_PLACE_KEYS, 'from')
   return hookConfigOf({ ...source, verdict: 'accept', clone: target })
 }
 

@@ -10,12 +10,14 @@ import type { DamagedJournal } from './store.js'
 
 /** A mirror as its journal has it. */
 export interface MirrorInfo {
+  /** What it is called. */
   name: string
   /**
    * `up`: all of it was set up. `setting-up`, `removing`: somebody is about it, or ended within and left what `Mirror.remove` undoes.
    * `damaged`: the journal cannot be read, `problem` says why, and nothing else is known.
    */
   state: 'up' | 'setting-up' | 'removing' | 'damaged'
+  /** Why a damaged journal cannot be read. */
   problem?: string
   /** Of the packets; empty at a hook point of frames. */
   families?: IpFamily[]
@@ -23,12 +25,15 @@ export interface MirrorInfo {
   from?: { table: string; chain: string; rules: string[] } | MirrorHookSource
   /** Names of the ports. */
   to?: string[]
+  /** How copies get to the ports. */
   via?: 'devices' | 'reroute'
   /** Via `devices`: the name of its clone target, and of its hook if there is one. */
   target?: string
-  /** Via `reroute`. */
+  /** Via `reroute`: the mark of the copies. */
   mark?: number
+  /** Via `reroute`: the routing table. */
   table?: number
+  /** Whether it is meant to stay when its process ends. */
   persistent?: boolean
   /** Whether it is neither persistent nor its process is still there: what a crash left. */
   abandoned?: boolean

@@ -29,12 +29,15 @@ import { noSuchMirror, removeFrom, type UndoneStep } from './undo.js'
  *     mirror.stats()
  */
 export class Mirror implements AsyncDisposable {
+  /** As it was given, or made up. */
   readonly name: string
+  /** How copies get to the ports. */
   readonly via: 'devices' | 'reroute'
   /** Via `devices`: the name of its clone target. */
   readonly target: string | undefined
-  /** Via `reroute`. */
+  /** Via `reroute`: the mark of the copies. */
   readonly mark: number | undefined
+  /** Via `reroute`: the routing table. */
   readonly table: number | undefined
   readonly #id: string
   readonly #place: Place

@@ -8,7 +8,9 @@ import type { JournalStore } from './store.js'
 
 /** What became of one step of a removed mirror. */
 export interface UndoneStep {
+  /** In words. */
   step: string
+  /** What became of it. */
   result: UndoResult
 }
 

@@ -111,6 +111,8 @@ t.test('as many as there may be', { skip: noModule }, async (t) => {
   const { maxTargets } = KernelModule.info(netns)
   for (let i = 0; i < maxTargets; i++) CloneTarget.create({ name: `t${i}`, capture: true, persistent: true, netns }).close()
   t.throws(() => CloneTarget.create({ name: 'more', capture: true, netns }), { code: 'ENOSPC' })
+  t.match(await nfkit(netns, ['module', 'info']), { status: 0, stdout: new RegExp(`^features  targets reroute .*\\ntargets   ${maxTargets} of ${maxTargets}, each with up to 8 devices\\nhooks     0 of 256\\ncaptures  0 of 64\\n$`) })
+  t.same(JSON.parse((await nfkit(netns, ['module', 'info', '--json'])).stdout), KernelModule.info(netns))
   t.same(CloneTarget.list(netns), Array.from({ length: maxTargets }, (_, i) => `t${i}`).sort())
   CloneTarget.delete('t5', netns)
   CloneTarget.create({ name: 'more', capture: true, netns }).close()

@@ -37,6 +37,21 @@ const show = action({
   },
 })
 
+const info = action({
+  words: 'info', args: '', summary: 'what the loaded module can do, and how much of what it may have in a network namespace there is',
+  details: ['Needs CAP_NET_ADMIN there and access to /dev/nfkit. What the kernel has no hook points for, the module does not have either.'],
+  options: {},
+  run({ netns: { netns }, json, out }) {
+    const found = KernelModule.info(netns)
+    if (json) return out.json(found)
+    const { features, targets, maxTargets, hooks, maxHooks, captures, maxCaptures, maxDevices } = found
+    const facts: [string, string][] = [
+      ['features', features.join(' ')], ['targets', `${targets} of ${maxTargets}, each with up to ${maxDevices} devices`], ['hooks', `${hooks} of ${maxHooks}`], ['captures', `${captures} of ${maxCaptures}`],
+    ]
+    out.lines(facts.map(([key, value]) => `${key.padEnd(8)}  ${value}`))
+  },
+})
+
 const BUILD_OPTIONS = {
   ...JSON_ONLY,
   headers: { type: 'value', value: 'DIRECTORY', help: 'the headers of the kernel to build for; those of the running one unless told' },
@@ -77,4 +92,4 @@ const unload = action({
   },
 })
 
-export const module: Command = { name: 'module', actions: [show, build, load, unload] }
+export const module: Command = { name: 'module', actions: [show, info, build, load, unload] }

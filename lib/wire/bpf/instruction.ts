@@ -9,8 +9,9 @@ import { checkInteger } from '../check.js'
 export interface BpfInstruction {
   /** 0 to 65535. */
   code: number
-  /** Instructions to skip when a condition holds, and when not: 0 to 255. */
+  /** Instructions to skip when a condition holds, 0 to 255. */
   jt: number
+  /** Instructions to skip when it does not, 0 to 255. */
   jf: number
   /** 0 to 4294967295. */
   k: number

@@ -24,6 +24,7 @@ export type CloneLoss =
   | 'tooBig'
   /** More copies than the queue takes (sysctl net.nfkit.queue_limit, and the target's own limit). */
   | 'queueFull'
+  /** There was no memory for the copy. */
   | 'noMemory'
   /** Capture: nobody captures the target. */
   | 'noReader'

@@ -18,13 +18,17 @@ const BITS: Readonly<Record<ModuleFeature, number>> = FEATURE
 export interface ModuleInfo {
   /** What it can do. Where the kernel lacks hook points, so does the module. */
   features: ModuleFeature[]
-  /** Clone targets that programs have defined, hooks, and descriptors that capture. */
+  /** Clone targets that programs have defined in the namespace. */
   targets: number
+  /** Hooks in the namespace. */
   hooks: number
+  /** Descriptors that capture in the namespace. */
   captures: number
-  /** How many of them a network namespace may have. */
+  /** How many clone targets a network namespace may have. */
   maxTargets: number
+  /** How many hooks. */
   maxHooks: number
+  /** How many captures. */
   maxCaptures: number
   /** Devices of a clone target, at most. */
   maxDevices: number
@@ -67,11 +71,13 @@ export function encodeCapture(target: string, snaplen: number, buffer: number): 
 
 /** What a capture did. */
 export interface CaptureCounters {
-  /** Packets put into the buffer, and those for which there was no room. */
+  /** Packets put into the buffer. */
   captured: number
+  /** Packets for which the buffer had no room. */
   lost: number
-  /** Bytes of the buffer that hold records, and all that it has. */
+  /** Bytes of the buffer that hold records now. */
   used: number
+  /** Bytes that the buffer has. */
   buffer: number
 }
 

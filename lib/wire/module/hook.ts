@@ -33,6 +33,7 @@ export type HookVerdict =
 export interface HookProgram {
   /** What its data begins with. */
   link: LinkType
+  /** Up to 4096; a packet matches when they answer anything but 0. */
   instructions: BpfInstruction[]
   /** Its answer 0xfffffffe means that it cannot decide (NFKIT_BPF_UNDECIDED). */
   undecided: boolean
@@ -46,12 +47,15 @@ export interface HookConfig {
   family: IpFamily | null
   /** Hooks of a point are met in the order of this, NF_IP_PRI_* (include/uapi/linux/netfilter_ipv4.h): 0 is that of the table filter. */
   priority: number
-  /** Name of the device that packets came by, and that they leave by; null: any. */
+  /** Name of the device that packets came by; null: any. */
   in: string | null
+  /** Name of the device that they leave by; null: any. */
   out: string | null
-  /** Name of the port of a bridge that they came by, and that they leave by; null: any. */
+  /** Name of the port of a bridge that they came by; null: any. */
   physIn: string | null
+  /** Name of the port of a bridge that they leave by; null: any. */
   physOut: string | null
+  /** What becomes of those that match. */
   verdict: HookVerdict
   /** What packets that match get: (mark & ~mask) ^ value; null: the mark stays. */
   mark: MaskedNumber | null
@@ -65,23 +69,27 @@ export interface HookConfig {
 export interface HookStats {
   /** Packets that came by, with the hook's devices. */
   seen: number
-  /** Packets that matched, and their length in bytes, from the header on that the point sees. */
+  /** Packets that matched. */
   matched: number
+  /** Their length in bytes, from the header on that the point sees. */
   bytes: number
   /** Packets without the header that the program begins with; they do not match. */
   noHeader: number
   /** Packets on which the program could not decide; they do not match. */
   undecided: number
-  /** What became of those that matched. */
+  /** Packets that matched and went on. */
   accepted: number
+  /** Packets that matched and were dropped. */
   dropped: number
   /** Taken by the clone target of the verdict. */
   redirected: number
   /** Not taken by it; also counted as accepted or dropped. */
   notTaken: number
+  /** Given to the queue of the verdict. */
   queued: number
-  /** How often packets were matched again, and how many still matched after that, which are also counted as accepted. */
+  /** How often packets were matched again. */
   repeated: number
+  /** Packets that still matched after that; also counted as accepted. */
   unfinished: number
   /** No route after a new mark at `local-out`; also counted as dropped. */
   unroutable: number
@@ -91,6 +99,7 @@ export interface HookStats {
 
 /** A hook as it is, and what it did. */
 export interface HookState extends HookConfig, HookStats {
+  /** What it is called. */
   name: string
   /** It stays when its handle is closed. */
   persistent: boolean

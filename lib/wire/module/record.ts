@@ -75,6 +75,7 @@ export interface PacketRecord<D> {
   in: D | null
   /** The device that it leaves by; null: none, or not decided yet. */
   out: D | null
+  /** Its mark, 0 to 4294967295. */
   mark: number
   /** The tag that the hardware took off. */
   vlan: PacketVlan | null
@@ -94,7 +95,9 @@ export interface EventRecord {
   timestamp: bigint
   /** Events for which there was no room since the one before. */
   lost: number
+  /** What happened; a number if this version does not know it. */
   event: CloneEventName | number
+  /** The name of the clone target. */
   target: string
   /** Of events of devices; else null. The index is in the network namespace of the target. */
   device: { name: string; index: number } | null

@@ -62,15 +62,19 @@ export interface CloneOutputState extends CloneOutput, CloneCounters {
 
 /** A clone target as it is, and what it did. */
 export interface CloneTargetState extends CloneConfig, CloneCounters {
+  /** What rules and hooks call it. */
   name: string
   /** It stays when its handle is closed. */
   persistent: boolean
   /** It belongs to the handle that asks. */
   own: boolean
-  /** How many rules, hooks and captures name it. */
+  /** How many rules name it. */
   rules: number
+  /** How many hooks name it. */
   hooks: number
+  /** How many captures read it. */
   captures: number
+  /** Where copies go as frames, with what each device did. */
   devices: CloneOutputState[]
 }
 

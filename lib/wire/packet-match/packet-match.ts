@@ -82,5 +82,6 @@ export class PacketMatch {
    */
   get frameField(): string | undefined { return frameFieldOf(this.#tree) }
 
+  /** As JSON has it: what it was made of. */
   toJSON(): PacketMatchSpec { return this.spec }
 }

@@ -10,7 +10,9 @@ export type NumberOrRange = number | NumberRange
 
 /** A number of which only the bits of the mask count. */
 export interface MaskedNumber {
+  /** What the bits are to be. In a match, none outside of the mask. */
   value: number
+  /** Which bits count. */
   mask: number
 }
 

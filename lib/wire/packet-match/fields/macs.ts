@@ -6,7 +6,9 @@ import { bytesMatch, checkMasked, type MaskedBytes, readObject } from '../values
 
 /** A MAC address of which only the bits of the mask count. */
 export interface MaskedMac {
+  /** What the bits are to be; none outside of the mask. */
   address: MacAddress
+  /** Which bits count. */
   mask: MacAddress
 }
 

@@ -10,7 +10,9 @@ import { type MaskedNumber, readMasked, readObject } from '../values.js'
 
 /** Which control bits of TCP are looked at, and which of these are set; the others must not be. */
 export interface TcpFlagsMatch {
+  /** Which are looked at. */
   mask: readonly TcpFlag[]
+  /** Which of these are set. */
   set: readonly TcpFlag[]
 }
 

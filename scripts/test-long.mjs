@@ -3,8 +3,8 @@
  * npm run test:long [-- file...]
  *
  * The tests that have a long form, in it: a million damaged tables and texts, rules by chance, eight writers, 100,000 packets; a million wrong
- * calls of the kernel module's device, in a guest and in user-mode Linux. All of them, or those that the files name. Two hours on two cores.
- * NFKIT_FUZZ is another number of damaged inputs and wrong calls.
+ * calls of the kernel module's device, in each guest and in user-mode Linux. All of them, or those that the files name. Two hours on two cores.
+ * NFKIT_FUZZ is another number of damaged inputs and wrong calls, NFKIT_FUZZ_SEED says which calls by chance.
  */
 import { projectRoot } from './lib/debian-packages.mjs'
 import { privateNetwork } from './lib/private-network.mjs'
@@ -18,6 +18,8 @@ const LIMIT = 4 * 3_600_000
 /** Those of test/vm run in these rings. */
 const VM_RINGS = ['sanitize', 'vm']
 
+const seed = process.env.NFKIT_FUZZ_SEED
+
 /** @type {readonly { file: string, env: Record<string, string> }[]} */
 const LONG = [
   { file: 'test/unit/xtables-text', env: { NFKIT_FUZZ: process.env.NFKIT_FUZZ ?? '1000000' } },
@@ -26,7 +28,8 @@ const LONG = [
   { file: 'test/netns/netfilter-writers', env: { NFKIT_WRITERS: 'long' } },
   { file: 'test/netns/packet-queue', env: { NFKIT_QUEUE_PACKETS: '100000' } },
   { file: 'test/netns/packet-log', env: { NFKIT_QUEUE_PACKETS: '100000' } },
-  { file: 'test/vm/device-fuzz', env: { NFKIT_FUZZ: process.env.NFKIT_FUZZ ?? '1000000' } },
+  { file: 'test/vm/device-fuzz', env: { NFKIT_FUZZ: process.env.NFKIT_FUZZ ?? '1000000', ...(seed === undefined ? {} : { NFKIT_FUZZ_SEED: seed }) } },
+  { file: 'test/vm/device-hostile', env: { NFKIT_STRESS_SECONDS: process.env.NFKIT_STRESS_SECONDS ?? '120', ...(seed === undefined ? {} : { NFKIT_FUZZ_SEED: seed }) } },
 ]
 
 main(async () => {

@@ -16,7 +16,7 @@ import { testFiles } from './lib/test-files.mjs'
  * @property {readonly string[]} wanted  parts of the paths of test files; none means all
  * @property {(result: TestResult) => void} report
  * @property {(text: string) => void} log
- * @property {{ env: Record<string, string>, limit: number }} [long]  of npm run test:long: the switches, and milliseconds for each file; in one guest only
+ * @property {{ env: Record<string, string>, limit: number }} [long]  of npm run test:long: the switches, and milliseconds for each file
  * @typedef {{ about: string, run: (context: RingContext) => Promise<void> }} Ring
  */
 

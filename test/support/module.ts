@@ -112,23 +112,25 @@ export function counters(host: Host, of: number | string = MARK): Record<string,
   return Object.fromEntries(names.map((name, i) => [name, Number(line[i])] as const).slice(1).filter(([, value]) => value !== 0))
 }
 
+/** The kernel takes namespaces apart in the background, and their rules with them: until then the module is in use. */
+export async function unloadModuleWhenFree(): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      unloadModule()
+      return
+    } catch (error) {
+      if (tries === 600) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+}
+
 /** Loads the module for a file of tests, and unloads it when they are over. */
 export function withModule(t: Test): void {
   if (noModule !== false) return
   if (!existsSync(MODULE)) throw new Error(`${MODULE} is not here`)
   loadModule()
-  t.teardown(async () => {
-    // The kernel takes namespaces apart in the background, and their rules with them.
-    for (let tries = 0; ; tries++) {
-      try {
-        unloadModule()
-        return
-      } catch (error) {
-        if (tries === 600) throw error
-        await new Promise((resolve) => setTimeout(resolve, 100))
-      }
-    }
-  })
+  t.teardown(unloadModuleWhenFree)
 }
 
 /** A frame's packet: what is behind its MAC header, as hexadecimal digits. */

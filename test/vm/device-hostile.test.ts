@@ -10,7 +10,9 @@ t.setTimeout(600_000)
 
 /** Seconds of everything at once. */
 const SECONDS = Number(process.env['NFKIT_STRESS_SECONDS'] ?? 5)
+const SEED = Number(process.env['NFKIT_FUZZ_SEED'] ?? Date.now() % 1_000_000_007)
 
 t.test('callers and openers without the capability', { skip: noHostile }, (t) => hostile(t, 'callers'))
 t.test('which network namespace a descriptor has, also when that is gone', { skip: noHostile }, (t) => hostile(t, 'namespaces'))
 t.test('defined anew, deleted and closed while packets pass and are read', { skip: noHostile }, (t) => hostile(t, 'stress', SECONDS))
+t.test('four threads on one descriptor and on their own, each call answered as if it were alone', { skip: noHostile }, (t) => hostile(t, 'together', SECONDS, SEED))

@@ -100,7 +100,8 @@ static void hook_set(struct random *random, const struct memory *memory, struct 
   if (set->verdict == NFKIT_VERDICT_REPEAT) set->repeat = 1 + below(random, NFKIT_MAX_REPEAT);
   else if (set->verdict == NFKIT_VERDICT_REDIRECT || one_in(random, 3)) name(random, set->target);
   if (set->verdict == NFKIT_VERDICT_REDIRECT && one_in(random, 2)) set->flags |= NFKIT_HOOK_FAIL_DROP;
-  if (one_in(random, 3)) return;
+  // Each program takes long to go: see backlog.c.
+  if (!one_in(random, 6)) return;
   bool frames = set->point != NFKIT_POINT_LOCAL_OUT && set->point != NFKIT_POINT_POSTROUTING && one_in(random, 2);
   set->link = frames ? NFKIT_LINK_EN10MB : NFKIT_LINK_RAW;
   set->instruction_count = instructions(random, memory, &set->instructions);

@@ -7,12 +7,13 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "hostile.h"
+#include "arguments.h"
 
 static struct world world;
 static int home;
@@ -44,6 +45,15 @@ static void every_call(int fd, int wanted, const char *who) {
     expect(wanted, call(fd, which, &argument), "%s: %s", who, FORMS[which].name);
   }
   if (has(CAPTURE)) expect(wanted, errno_of(read(fd, bytes, sizeof bytes)), "%s: read", who);
+  // Whatever else may be wrong with it.
+  struct random random = { 1 };
+  struct memory memory = arguments_memory();
+  for (int i = 0; i < 2000; i++) {
+    enum command which = (enum command)below(&random, COMMANDS);
+    unsigned long number = one_in(&random, 50) ? next(&random) : FORMS[which].command;
+    if (!expect(wanted, errno_of(ioctl(fd, number, random_argument(&random, &memory, which, home))), "%s: command 0x%lx by chance", who, number)) return;
+  }
+  if (has(CAPTURE)) expect(wanted, errno_of(read(fd, unmapped(), PAGE)), "%s: read to nowhere", who);
 }
 
 static void without_capability(void) {
@@ -110,12 +120,6 @@ static int passed(int from) {
   return fd;
 }
 
-// By SCM_RIGHTS, to who has dropped everything before.
-static void received(void *with) {
-  become_nobody();
-  every_call(passed(*(int *)with), EPERM, "who was passed a descriptor");
-}
-
 static void write_file(const char *path, const char *text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0 || write(fd, text, strlen(text)) < 0) die("%s", path);
@@ -128,6 +132,20 @@ static void new_user_namespace(void) {
   write_file("/proc/self/setgroups", "deny");
   write_file("/proc/self/uid_map", "0 0 1");
   write_file("/proc/self/gid_map", "0 0 1");
+}
+
+// By SCM_RIGHTS, to who has dropped everything before.
+static void received(void *with) {
+  become_nobody();
+  every_call(passed(*(int *)with), EPERM, "who was passed a descriptor");
+  if (has(CAPTURE)) every_call(passed(*(int *)with), EPERM, "who was passed a capture");
+}
+
+// The same with all capabilities, but of another user namespace.
+static void received_elsewhere(void *with) {
+  new_user_namespace();
+  every_call(passed(*(int *)with), EPERM, "root of another user namespace who was passed a descriptor");
+  if (has(CAPTURE)) every_call(passed(*(int *)with), EPERM, "root of another user namespace who was passed a capture");
 }
 
 static void root_elsewhere(void *with) {
@@ -232,8 +250,12 @@ void callers(void) {
   in_child("nobody with descriptors", inherited_by_nobody, NULL);
   if (chmod(DEVICE, 0600) != 0) die("chmod");
   if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) != 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, elsewhere) != 0) die("socketpair");
-  pass(pair[0], world.own);
-  in_child("SCM_RIGHTS", received, &pair[1]);
+  static void (*const RECEIVERS[])(void *) = { received, received_elsewhere };
+  for (int i = 0; i < 2; i++) {
+    pass(pair[0], world.own);
+    if (has(CAPTURE)) pass(pair[0], world.capturing);
+    in_child("SCM_RIGHTS", RECEIVERS[i], &pair[1]);
+  }
   int fresh = open_device(O_NONBLOCK);
   pass(elsewhere[0], fresh);
   in_child("another user namespace", root_elsewhere, &elsewhere[1]);

@@ -23,10 +23,16 @@
 // No call takes so long, but on a machine that is very busy.
 #define STUCK_MS 120000
 
+// Between two looks at memory.
+#define LOOK_MS 100
+
 static struct slot { int fd; } shared[SHARED];
 // Descriptors of the namespaces and packet sockets in them, by which they stay.
 static int networks[NETWORKS], packets[NETWORKS];
 static int devices;
+// Too much memory waits to be freed: descriptors are closed and nothing else, until most of it is.
+static volatile bool tight;
+static uint64_t waited;
 
 // What ended how: a command or read, by its errno.
 enum { READ = COMMANDS, POLL, KINDS };
@@ -36,7 +42,7 @@ static struct worker {
   pthread_t thread;
   struct random random;
   uint64_t calls;
-  volatile uint64_t done;
+  volatile uint64_t done, turns;
   volatile bool over;
   volatile int at;
   struct memory memory;
@@ -144,6 +150,12 @@ static void *work(void *of) {
   struct random *random = &worker->random;
   for (int i = 0; i < OWN; i++) worker->own[i] = fresh(random);
   while (worker->done < worker->calls) {
+    if (tight) {
+      reopen(worker);
+      pause_ms(10);
+      worker->turns++;
+      continue;
+    }
     uint32_t what = below(random, 10000);
     if (what < 300) reopen(worker);
     else if (what < 330) change_devices(worker);
@@ -163,9 +175,11 @@ static void *work(void *of) {
 
 static void nothing(int signal) { (void)signal; }
 
-// Wakes those that wait in read, and sees that all go on.
+static uint64_t progress(const struct worker *worker) { return worker->done + worker->turns; }
+
+// Wakes those that wait in read, and sees that all go on, and that memory lasts.
 static void watch(unsigned threads) {
-  uint64_t done[MOST_THREADS] = { 0 }, since[MOST_THREADS];
+  uint64_t done[MOST_THREADS] = { 0 }, since[MOST_THREADS], looked = now();
   for (unsigned i = 0; i < threads; i++) since[i] = now();
   for (bool running = true; running;) {
     running = false;
@@ -173,8 +187,8 @@ static void watch(unsigned threads) {
       if (workers[i].over) continue;
       running = true;
       pthread_kill(workers[i].thread, SIGUSR1);
-      if (workers[i].done != done[i]) {
-        done[i] = workers[i].done;
+      if (progress(&workers[i]) != done[i]) {
+        done[i] = progress(&workers[i]);
         since[i] = now();
       } else if (now() - since[i] > STUCK_MS) {
         errno = 0;
@@ -182,13 +196,18 @@ static void watch(unsigned threads) {
       }
     }
     pause_ms(2);
+    uint64_t passed = now() - looked;
+    if (passed < LOOK_MS) continue;
+    looked += passed;
+    if (tight) waited += passed;
+    tight = backlog_grows(tight);
   }
 }
 
 static void say(void) {
   for (int kind = 0; kind < KINDS; kind++) {
     uint64_t sum = 0;
-    char text[512];
+    char text[1024];
     int at = 0;
     for (int error = 0; error < ERRNOS; error++) {
       if (ended[kind][error] == 0) continue;
@@ -199,7 +218,7 @@ static void say(void) {
     // Calls that never succeed try nothing but the first check.
     if (kind >= COMMANDS ? has(CAPTURE) : has((enum command)kind)) check(sum < 200 || ended[kind][0] > 0, "%lu calls of kind %d never succeeded", (unsigned long)sum, kind);
   }
-  printf("# %d changes of devices\n", devices);
+  printf("# %d changes of devices; %lu ms until memory was free\n", devices, (unsigned long)waited);
 }
 
 // What is left in a namespace must be persistent, and go.
@@ -226,6 +245,7 @@ void fuzz(uint64_t calls, uint64_t seed, unsigned threads) {
   }
   struct random random = { seed };
   for (int i = 0; i < SHARED; i++) shared[i].fd = fresh(&random);
+  backlog_begin();
   uint64_t began = now();
   for (unsigned i = 0; i < threads; i++) {
     workers[i] = (struct worker){ .random = { seed * MOST_THREADS + i + 1 }, .calls = calls / threads, .memory = arguments_memory(), .read_to = guarded(8) };

@@ -105,6 +105,12 @@ bool refused(const struct world *world, int fd, enum command which, void *argume
 unsigned char *guarded(size_t pages);
 void *unmapped(void);
 
+// ---- backlog.c
+
+void backlog_begin(void);
+// Whether so much memory waits to be freed that one should too; `before`: that is done already.
+bool backlog_grows(bool before);
+
 // ---- network.c: devices and packets in this thread's network namespace
 
 void new_network(void);
@@ -132,9 +138,12 @@ void limits(void);
 void sizes(void);
 void pointers(void);
 void reading(void);
+void waiting(void);
 void fuzz(uint64_t calls, uint64_t seed, unsigned threads);
+void unchanged(uint64_t calls, uint64_t seed);
 void callers(void);
 void namespaces(void);
+void together(unsigned seconds, uint64_t seed);
 void stress(unsigned seconds);
 
 #endif

@@ -10,7 +10,7 @@ static uint64_t number(char **argv, int argc, int index, uint64_t otherwise) { r
 int main(int argc, char **argv) {
   const char *part = argc > 1 ? argv[1] : "";
   static const struct { const char *name; void (*run)(void); } PARTS[] = {
-    { "fields", fields }, { "limits", limits }, { "sizes", sizes }, { "pointers", pointers }, { "reading", reading }, { "callers", callers }, { "namespaces", namespaces },
+    { "fields", fields }, { "limits", limits }, { "sizes", sizes }, { "pointers", pointers }, { "reading", reading }, { "waiting", waiting }, { "callers", callers }, { "namespaces", namespaces },
   };
   new_network();
   struct nfkit_info info = { .size = sizeof info };
@@ -21,6 +21,8 @@ int main(int argc, char **argv) {
   printf("# features 0x%llx\n", features);
   bool known = true;
   if (strcmp(part, "fuzz") == 0) fuzz(number(argv, argc, 2, 20000), number(argv, argc, 3, 1), (unsigned)number(argv, argc, 4, 4));
+  else if (strcmp(part, "unchanged") == 0) unchanged(number(argv, argc, 2, 2000), number(argv, argc, 3, 1));
+  else if (strcmp(part, "together") == 0) together((unsigned)number(argv, argc, 2, 5), number(argv, argc, 3, 1));
   else if (strcmp(part, "stress") == 0) stress((unsigned)number(argv, argc, 2, 5));
   else known = false;
   for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {

@@ -134,8 +134,8 @@ static void clone_parse_devices(struct xt_clone_info_v1 *info, const char *list)
 /* A-Z a-z 0-9 _ - and dot, whatever the locale. */
 static void clone_parse_target(struct xt_clone_info_v1 *info, const char *name)
 {
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "abcdefghijklmnopqrstuvwxyz0123456789_-.";
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
 	size_t length = strlen(name);
 
 	if (length == 0 || length >= XT_CLONE_NAME_SIZE ||

@@ -118,6 +118,11 @@ void add_device(const char *name, const char *kind, const char *peer);
 void delete_device(const char *name);
 void set_up(const char *name);
 void attach(const char *bridge, const char *name);
+// Takes it down for that.
+void rename_device(const char *name, const char *to);
+void move_device(const char *name, int netns);
+// 0: there is none.
+__u32 device_index(const char *name);
 // A socket for send_traffic(). To close one takes the kernel a tenth of a second.
 int packet_socket(void);
 // UDP packets to itself, and a frame by each of the devices that are there.
@@ -145,5 +150,6 @@ void callers(void);
 void namespaces(void);
 void together(unsigned seconds, uint64_t seed);
 void stress(unsigned seconds);
+void moving(unsigned seconds, uint64_t seed);
 
 #endif

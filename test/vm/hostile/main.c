@@ -24,6 +24,7 @@ int main(int argc, char **argv) {
   else if (strcmp(part, "unchanged") == 0) unchanged(number(argv, argc, 2, 2000), number(argv, argc, 3, 1));
   else if (strcmp(part, "together") == 0) together((unsigned)number(argv, argc, 2, 5), number(argv, argc, 3, 1));
   else if (strcmp(part, "stress") == 0) stress((unsigned)number(argv, argc, 2, 5));
+  else if (strcmp(part, "moving") == 0) moving((unsigned)number(argv, argc, 2, 5), number(argv, argc, 3, 1));
   else known = false;
   for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {
     if (strcmp(part, PARTS[i].name) != 0) continue;

@@ -92,11 +92,32 @@ static __u32 index_of(const char *name, const struct if_nameindex *all) {
   return 0;
 }
 
+__u32 device_index(const char *name) {
+  struct if_nameindex *all = if_nameindex();
+  __u32 index = index_of(name, all);
+  if_freenameindex(all);
+  return index;
+}
+
+void rename_device(const char *name, const char *to) {
+  struct request request = { .header = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)), .nlmsg_type = RTM_NEWLINK }, .link = { .ifi_change = IFF_UP } };
+  request.link.ifi_index = (int)device_index(name);
+  if (request.link.ifi_index == 0) return;
+  ask(&request);
+  attribute(&request, IFLA_IFNAME, to, strlen(to) + 1);
+  ask(&request);
+}
+
+void move_device(const char *name, int netns) {
+  struct request request = { .header = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)), .nlmsg_type = RTM_NEWLINK } };
+  attribute(&request, IFLA_IFNAME, name, strlen(name) + 1);
+  attribute(&request, IFLA_NET_NS_FD, &netns, sizeof netns);
+  ask(&request);
+}
+
 void attach(const char *bridge, const char *name) {
   struct request request = { .header = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)), .nlmsg_type = RTM_NEWLINK } };
-  struct if_nameindex *all = if_nameindex();
-  __u32 master = index_of(bridge, all);
-  if_freenameindex(all);
+  __u32 master = device_index(bridge);
   attribute(&request, IFLA_IFNAME, name, strlen(name) + 1);
   attribute(&request, IFLA_MASTER, &master, sizeof master);
   ask(&request);

@@ -2,9 +2,10 @@
 /**
  * npm run test:long [-- file...]
  *
- * The tests that have a long form, in it: a million damaged tables and texts, rules by chance, eight writers, 100,000 packets; a million wrong
- * calls of the kernel module's device, in each guest and in user-mode Linux. All of them, or those that the files name. Two hours on two cores.
- * NFKIT_FUZZ is another number of damaged inputs and wrong calls, NFKIT_FUZZ_SEED says which calls by chance.
+ * The tests that have a long form, in it: a million damaged tables and texts, rules by chance, eight writers, 100,000 packets; and of the kernel
+ * module, in each guest and in user-mode Linux, a million wrong calls of its device, its objects made anew 10,000 times under traffic, and
+ * itself, namespaces and devices gone hundreds of times. All of them, or those that the files name. Three hours on two cores.
+ * NFKIT_FUZZ is another number of damaged inputs and wrong calls, NFKIT_FUZZ_SEED says which calls by chance, NFKIT_MODULE_CYCLES how many changes.
  */
 import { projectRoot } from './lib/debian-packages.mjs'
 import { privateNetwork } from './lib/private-network.mjs'
@@ -28,6 +29,10 @@ const LONG = [
   { file: 'test/netns/netfilter-writers', env: { NFKIT_WRITERS: 'long' } },
   { file: 'test/netns/packet-queue', env: { NFKIT_QUEUE_PACKETS: '100000' } },
   { file: 'test/netns/packet-log', env: { NFKIT_QUEUE_PACKETS: '100000' } },
+  { file: 'test/vm/target-limits', env: { NFKIT_MODULE_CYCLES: process.env.NFKIT_MODULE_CYCLES ?? '10000' } },
+  { file: 'test/vm/hook-lifetime', env: { NFKIT_MODULE_CYCLES: process.env.NFKIT_MODULE_CYCLES ?? '10000' } },
+  { file: 'test/vm/target-lifetime', env: { NFKIT_MODULE_CYCLES: process.env.NFKIT_MODULE_CYCLES ?? '200' } },
+  { file: 'test/vm/clone-lifetime', env: { NFKIT_MODULE_CYCLES: process.env.NFKIT_MODULE_CYCLES ?? '200' } },
   { file: 'test/vm/device-fuzz', env: { NFKIT_FUZZ: process.env.NFKIT_FUZZ ?? '1000000', ...(seed === undefined ? {} : { NFKIT_FUZZ_SEED: seed }) } },
   { file: 'test/vm/device-hostile', env: { NFKIT_STRESS_SECONDS: process.env.NFKIT_STRESS_SECONDS ?? '120', ...(seed === undefined ? {} : { NFKIT_FUZZ_SEED: seed }) } },
 ]

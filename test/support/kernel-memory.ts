@@ -13,3 +13,9 @@ export function kernelMemory(): KernelMemory {
   const of = (name: string) => Number(new RegExp(`^${name}: +(\\d+) kB$`, 'm').exec(text)?.[1] ?? Number.NaN)
   return { slab: of('Slab'), vmalloc: of('VmallocUsed'), percpu: of('Percpu') }
 }
+
+/** Bytes of all of it. Under KASAN what was freed counts for a while (its quarantine): there kmemleak tells what was lost. */
+export function kernelBytes(): number {
+  const { slab, vmalloc, percpu } = kernelMemory()
+  return 1024 * (slab + vmalloc + percpu)
+}

@@ -29,6 +29,9 @@ export function unloadModule(): void {
   if (isLoaded()) tool('rmmod', 'nfkit')
 }
 
+/** How many rules and descriptors hold the module. */
+export const moduleUsers = () => Number(/^nfkit \d+ (\d+)/m.exec(readFileSync('/proc/modules', 'utf8'))?.[1])
+
 /** The mark and the table of the mirror port. */
 export const MARK = 0xc10e
 export const TABLE = 4711

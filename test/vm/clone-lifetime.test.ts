@@ -2,31 +2,12 @@
 // Ports, namespaces, rules and the module itself come and go while packets pass.
 
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Link, Netfilter, Route } from '../../lib/index.js'
-import { clone, counters, loadModule, MARK, type MirrorLab, mirrorLab, noModule, queueMirror, TABLE, unloadModule, until, withModule } from '../support/module.js'
+import { flood } from '../support/flood.js'
+import { clone, counters, loadModule, MARK, type MirrorLab, mirrorLab, moduleUsers, noModule, queueMirror, TABLE, unloadModule, until, withModule } from '../support/module.js'
 
 withModule(t)
-
-/** Pings every few milliseconds, from h1 to h2, until it is ended; then it answers how many were lost. */
-function flood({ h1 }: MirrorLab): { end: () => Promise<number> } {
-  const child = h1.spawn('ping', ['-i', '0.004', '-q', '-s', '400', '192.168.2.2'], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
-  child.stdout!.on('data', (text) => { said += text })
-  child.stderr!.on('data', (text) => { said += text })
-  const closed = new Promise((resolve) => child.once('close', resolve))
-  return {
-    async end() {
-      child.kill('SIGINT')
-      await closed
-      const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(said) ?? []
-      if (sent === undefined) throw new Error(`ping said: ${said}`)
-      // The last one may be under way.
-      return Math.max(0, Number(sent) - Number(received) - 1)
-    },
-  }
-}
 
 const grows = async (net: MirrorLab, counter: string, by = 5) => {
   const from = counters(net.box)[counter] ?? 0
@@ -66,7 +47,7 @@ t.test('a mirror port goes down, is renamed, comes back, is deleted and made aga
     Route.replace({ destination: 'default', link: 'mirror', table: TABLE }, { netns })
     await grows(net, 'sent', 2)
   }
-  t.equal(await pings.end(), 0, 'no original was lost')
+  t.equal((await pings.end()).lost, 0, 'no original was lost')
   balanced(t, net)
 })
 
@@ -80,26 +61,21 @@ t.test('the namespace of the box is deleted while packets pass', { skip: noModul
     await pings.end()
     net.lab.close()
   }
-  await until(() => users() === 0, 'its rules are gone with it')
+  await until(() => moduleUsers() === 0, 'its rules are gone with it')
   t.pass('the module is free')
 })
-
-/** How many rules hold the module. */
-function users(): number {
-  return Number(/^nfkit \d+ (\d+)/m.exec(readFileSync('/proc/modules', 'utf8'))?.[1])
-}
 
 t.test('with a rule the module cannot be unloaded, without it can', { skip: noModule }, async (t) => {
   const net = await mirrorLab(t)
   clone(net.box, 'ipv4', 'FORWARD')
   clone(net.box, 'ipv6', 'INPUT')
-  t.equal(users(), 2)
+  t.equal(moduleUsers(), 2)
   const { status, stderr } = spawnSync('rmmod', ['nfkit'], { encoding: 'utf8' })
   t.not(status, 0)
   t.match(stderr, /in use/)
   const pings = flood(net)
   await grows(net, 'sent')
-  t.equal(await pings.end(), 0)
+  t.equal((await pings.end()).lost, 0)
 })
 
 // NFKIT_MODULE_CYCLES=200 for the long form.
@@ -109,7 +85,7 @@ t.test(`${CYCLES} times loaded and unloaded while packets pass`, { skip: noModul
   const net = await mirrorLab(t)
   const { box } = net
   queueMirror(box)
-  await until(() => users() === 0)
+  await until(() => moduleUsers() === 0)
   const pings = flood(net)
   const nf = Netfilter.open({ family: 'ipv4', netns: box.netns })
   t.teardown(() => nf.close())
@@ -121,7 +97,7 @@ t.test(`${CYCLES} times loaded and unloaded while packets pass`, { skip: noModul
     nf.updateSync('filter', (draft) => { draft.chain('FORWARD').append(`-j CLONE --mark ${MARK}`) })
     await grows(net, 'seen', 3)
     nf.updateSync('filter', (draft) => { draft.chain('FORWARD').delete(1) })
-    t.equal(users(), 0)
+    t.equal(moduleUsers(), 0)
   }
-  t.equal(await pings.end(), 0, 'no original was lost')
+  t.equal((await pings.end()).lost, 0, 'no original was lost')
 })

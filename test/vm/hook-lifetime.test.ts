@@ -9,7 +9,9 @@ import { Hook, Link } from '../../lib/index.js'
 import { ModuleDevice } from '../../lib/clone/device.js'
 import { HOOK_POINTS, type HookPoint } from '../../lib/wire/module/hook-points.js'
 import type { HookConfig } from '../../lib/wire/module/hook.js'
+import { flood } from '../support/flood.js'
 import { hookAt, type HookLab, hookLab, programOf, statsOf, Stream, targetOf, WAYS } from '../support/hooks.js'
+import { kernelBytes } from '../support/kernel-memory.js'
 import { loadModule, noModule, unloadModule, until, withModule } from '../support/module.js'
 
 withModule(t)
@@ -17,25 +19,10 @@ withModule(t)
 const N = 5
 const OWNED = { persistent: false, create: false }
 const POINTS = Object.keys(HOOK_POINTS) as HookPoint[]
-/** With NFKIT_MODULE_CYCLES: the long form. */
-const ROUNDS = process.env['NFKIT_MODULE_CYCLES'] === undefined ? 60 : 10_000
-
-/** Echo requests every few milliseconds, from h1 to h2, until they are ended. */
-function flood({ h1 }: HookLab): { end: () => Promise<{ sent: number; received: number }> } {
-  const child = h1.spawn('ping', ['-i', '0.003', '-q', '-s', '400', '192.168.2.2'], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
-  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (text) => { said += text })
-  const closed = once(child, 'close')
-  return {
-    async end() {
-      child.kill('SIGINT')
-      await closed
-      const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(said) ?? []
-      if (sent === undefined) throw new Error(`ping said: ${said}`)
-      return { sent: Number(sent), received: Number(received) }
-    },
-  }
-}
+/** NFKIT_MODULE_CYCLES=10000 for the long form. */
+const ROUNDS = Number(process.env['NFKIT_MODULE_CYCLES'] ?? 60)
+/** From so many on what one definition takes, at least so many bytes, would stand out if it were lost. */
+const [LONG, LEAST] = [10_000, 256]
 
 const requests = (changes: Partial<HookConfig> = {}) => hookAt('forward', 'ipv4', { program: programOf({ icmp: { type: 8 } }), ...changes })
 const grows = async ({ device }: HookLab, name: string, by = 5) => {
@@ -68,18 +55,23 @@ t.test(`made anew ${ROUNDS} times while packets pass: every packet meets one def
   device.setHook('same', requests(), OWNED)
   device.setHook('moved', requests({ priority: 5 }), OWNED)
   device.setHook('after', requests({ priority: 1000 }), OWNED)
-  const pings = flood(net)
+  const pings = flood(net, 0.003)
   await grows(net, 'after')
   const forms: Partial<HookConfig>[] = [
     { mark: { value: 1, mask: 1 } }, { clone: 'mon' }, { in: 'eth0', out: 'eth1' }, { verdict: { repeat: 2 }, mark: { value: 1, mask: 1 } },
     { program: programOf({ or: [{ icmp: { type: 8 } }, { length: [1, 20] }] }) },
   ]
+  let early = 0
   for (let round = 0; round < ROUNDS; round++) {
+    if (round === Math.floor(ROUNDS / 10)) early = kernelBytes()
     device.setHook('same', requests(forms[round % forms.length]), OWNED)
     // Its place changes each time: then a packet may meet both, but never neither.
     device.setHook('moved', requests({ ...forms[round % forms.length], priority: round % 2 }), OWNED)
     if (round % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 10))
   }
+  const grown = kernelBytes() - early
+  if (ROUNDS < LONG || process.env['NFKIT_SANITIZE'] !== undefined) t.comment(`memory: ${grown} bytes more in ${0.9 * ROUNDS} rounds`)
+  else t.ok(grown < ROUNDS * LEAST, `memory: ${grown} bytes more in ${0.9 * ROUNDS} rounds`)
   await grows(net, 'after')
   const { sent, received } = await pings.end()
   t.ok(sent - received <= 1, `${received} of ${sent} came back`)
@@ -97,7 +89,7 @@ t.test('a device that hooks name goes and comes while packets pass', { skip: noM
   device.setHook('in', hookAt('ingress', 'ipv4', { in: 'eth1', program: null }), OWNED)
   device.setHook('out', hookAt('egress', 'ipv4', { out: 'eth1', program: null }), OWNED)
   device.setHook('forward', requests({ out: 'eth1' }), OWNED)
-  const pings = flood(net)
+  const pings = flood(net, 0.003)
   for (let round = 0; round < 3; round++) {
     for (const name of ['in', 'out', 'forward']) await grows(net, name)
     Link.delete('eth1', { netns: box.netns })
@@ -116,7 +108,7 @@ t.test('the namespace goes while packets pass', { skip: noModule }, async (t) =>
       device.setHook(at, hookAt(at, 'ipv4', { program: null, clone: 'mon', ...(HOOK_POINTS[at].families ? { family: null } : {}) }), { persistent: at.startsWith('bridge'), create: true })
     }
     device.setTarget('mon', targetOf('eth2'), OWNED)
-    const pings = flood(net)
+    const pings = flood(net, 0.003)
     await grows(net, 'forward')
     box.close()
     await pings.end()
@@ -138,7 +130,7 @@ t.test('the module is held by an open descriptor, not by hooks; unloaded under t
   const net = await hookLab(t)
   const { box, device } = net
   for (const at of POINTS) device.setHook(at, hookAt(at, 'ipv4', { program: null, ...(HOOK_POINTS[at].families ? { family: null } : {}) }), { persistent: true, create: true })
-  const pings = flood(net)
+  const pings = flood(net, 0.003)
   await grows(net, 'forward')
   const { status, stderr } = spawnSync('rmmod', ['nfkit'], { encoding: 'utf8' })
   t.not(status, 0)

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Clone targets by name: defined, changed and deleted while rules name them, whose they are, and how they end.
+// Clone targets by name: defined, changed and deleted while rules name them, and whose they are.
 
-import { spawn } from 'node:child_process'
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import t from 'tap'
-import { CloneTarget, Link, Netns } from '../../lib/index.js'
+import { Capture, CloneTarget, Hook, Link, Netns } from '../../lib/index.js'
 import type { Host } from '../../lib/lab/index.js'
 import { datagram } from '../support/datagram.js'
 import { arrivals, cloneTo, counters, MARK, type MirrorLab, mirrorLab, noModule, packetOf, sorted, until, withModule } from '../support/module.js'
-import { run, tryRun } from '../support/outside.js'
+import { tryRun } from '../support/outside.js'
 
 withModule(t)
 
@@ -82,20 +81,56 @@ t.test('persistent, and gone with its namespace', { skip: noModule }, async (t) 
   target.close()
 })
 
-t.test('the owner is killed', { skip: noModule }, async (t) => {
-  const netns = Netns.create()
-  t.teardown(() => netns.close())
-  const owner = spawn('nsenter', [`--net=${netns.path}`, '--', process.execPath, '--input-type=module', '-e', `
-    const { CloneTarget } = await import(${JSON.stringify(new URL('../../lib/index.js', import.meta.url).href)})
-    for (let i = 0; i < 100; i++) globalThis['t' + i] = CloneTarget.create({ name: 't' + i, devices: ['eth0', 'eth1'] })
-    setInterval(() => {}, 1000)`], { stdio: ['ignore', 'inherit', 'inherit'] })
-  t.teardown(() => { owner.kill('SIGKILL') })
-  await until(() => CloneTarget.list(netns).length === 100)
-  t.throws(() => run(netns, 'rmmod', 'nfkit'), /in use/, 'its descriptor holds the module')
-  owner.kill('SIGKILL')
-  await until(() => CloneTarget.list(netns).length === 0)
-  t.equal(netns.readProc('nfkit').trim().split('\n').length, 1, 'nothing is left')
-  await until(() => /^nfkit \d+ 0 /m.test(readFileSync('/proc/modules', 'utf8')), 'nothing is held')
+t.test('one name in three namespaces at once is three targets', { skip: noModule }, async (t) => {
+  const labs = [await mirrorLab(t, { routed: false }), await mirrorLab(t, { routed: false })] as const
+  const [first, second] = labs
+  const third = Netns.create()
+  t.teardown(() => third.close())
+  // The same rules, but what goes by the name is another thing in each.
+  for (const { box } of labs) cloneTo(box, 'ipv4', 'INPUT', 'probe', '-p udp')
+  const one = CloneTarget.create({ name: 'probe', netns: first.box.netns, devices: ['eth2'] })
+  const two = CloneTarget.create({ name: 'probe', netns: second.box.netns, devices: ['eth2'], capture: true, snaplen: 60, sample: 2 })
+  CloneTarget.create({ name: 'probe', netns: third, reroute: 5, persistent: true }).close()
+  CloneTarget.create({ name: 'only', netns: first.box.netns, devices: ['eth2'], persistent: true }).close()
+  Hook.create({ name: 'only', netns: first.box.netns, at: 'forward', verdict: 'drop', persistent: true }).close()
+  const hook = Hook.create({ name: 'probe', netns: first.box.netns, at: 'local-in', match: { protocol: 'udp' }, verdict: 'accept', clone: 'probe' })
+  const captures = labs.map(({ box }) => Capture.open({ from: 'probe', netns: box.netns }))
+  const events = CloneTarget.watch({ netns: second.box.netns })
+
+  const sent = labs.map(toBox)
+  const copies = await Promise.all(labs.map((net, i) => arrivals(net.box, 'eth2', net.monitor, async () => {
+    for (const frame of sent[i]!) net.h1.sendFrame('eth0', frame)
+  }, () => (i === 0 ? 2 * N : N / 2), { whole: true })))
+  t.same(sorted(copies[0]!), sorted([...sent[0]!, ...sent[0]!].map(hex)), 'by a rule and by a hook')
+  t.same(sorted(copies[1]!), sorted(sent[1]!.filter((_, i) => i % 2 === 0).map((frame) => hex(frame.subarray(0, 60)))), 'every other, cut')
+  t.match(one.stats(), { seen: 2 * N, sent: 2 * N, sampledOut: 0, rules: 1, hooks: 1, captures: 1, capture: false })
+  t.match(two.stats(), { seen: N, sent: N, cloned: N, sampledOut: N / 2, rules: 1, hooks: 0, captures: 1, capture: true })
+  t.match(CloneTarget.get('probe', third), { seen: 0, sent: 0, reroute: 5, rules: 0, hooks: 0, captures: 0 })
+  t.same(counters(second.box, 'target:probe')['seen'], N)
+  t.match(captures.map((capture) => capture.stats()), [{ captured: 0, lost: 0 }, { captured: N / 2, lost: 0 }])
+
+  // What another namespace has is not there.
+  for (const netns of [second.box.netns, third]) {
+    t.same([CloneTarget.list(netns), Hook.list(netns)], [['probe'], []])
+    t.throws(() => CloneTarget.get('only', netns), { code: 'ENOENT' })
+    t.throws(() => CloneTarget.delete('only', netns), { code: 'ENOENT' })
+    for (const name of ['only', 'probe']) t.throws(() => Hook.get(name, netns), { code: 'ENOENT' })
+    t.throws(() => Hook.delete('only', netns), { code: 'ENOENT' })
+    t.notMatch(netns.readProc('nfkit'), /only/)
+  }
+  t.same([CloneTarget.list(first.box.netns), Hook.list(first.box.netns)], [['only', 'probe'], ['only', 'probe']])
+  one.set({ devices: ['eth1'] })
+  hook.close()
+  one.close()
+  CloneTarget.delete('only', first.box.netns)
+  t.match(two.stats(), { devices: [{ device: 'eth2' }], sample: 2, seen: N })
+  t.match(CloneTarget.get('probe', third), { reroute: 5 })
+  two.set({ devices: ['eth2'] })
+  t.match(await events.next(), { value: { type: 'event', event: 'target-changed', target: 'probe' } }, 'the first that happened in this one')
+  await events.return!()
+  two.close()
+  CloneTarget.delete('probe', third)
+  for (const capture of captures) capture.close()
 })
 
 t.test('who has no power over the namespace', { skip: noModule }, async (t) => {

@@ -2,21 +2,28 @@
 // How many copies a clone target makes: by chance, by a rate, by its queue; loops; and definitions that change under traffic.
 
 import t from 'tap'
-import { CloneTarget, Link, Netns } from '../../lib/index.js'
-import type { Host } from '../../lib/lab/index.js'
+import { CloneTarget, Hook, Link, Netns } from '../../lib/index.js'
+import { type Host, Lab } from '../../lib/lab/index.js'
 import { datagram } from '../support/datagram.js'
+import { counted as received, isIpv4 } from '../support/flood.js'
+import { kernelBytes } from '../support/kernel-memory.js'
+import { snmp } from '../support/lab.js'
+import type { CloneTargetState } from '../../lib/wire/module/target.js'
 import { arrivals, cloneTo, counters, type MirrorLab, mirrorLab, noModule, sorted, until, withModule } from '../support/module.js'
 import { run, tryRun } from '../support/outside.js'
 
 withModule(t)
 
 const N = 200
-/** With NFKIT_MODULE_CYCLES: the long form. */
-const CHANGES = process.env['NFKIT_MODULE_CYCLES'] === undefined ? 400 : 10_000
+/** NFKIT_MODULE_CYCLES=10000 for the long form. */
+const CHANGES = Number(process.env['NFKIT_MODULE_CYCLES'] ?? 400)
+/** From so many on what one definition takes, at least so many bytes, would stand out if it were lost. */
+const [LONG, LEAST] = [10_000, 256]
+const UDP = 17
 const macOf = (host: Host, device = 'eth0') => Link.get(device, { netns: host.netns }).mac!
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 
-const frames = ({ h1, box }: MirrorLab, count = N, destination = '192.168.1.254') => Array.from({ length: count }, (_, i) =>
+const frames = ({ h1, box }: Pick<MirrorLab, 'h1' | 'box'>, count = N, destination = '192.168.1.254') => Array.from({ length: count }, (_, i) =>
   datagram({ to: macOf(box), from: macOf(h1), source: '192.168.1.1', destination, fill: i & 0xff, size: 20 + (i >> 8) }))
 
 const NOT_CLONED = ['no_route', 'loop', 'no_device', 'unroutable', 'local', 'same_device', 'too_big', 'queue_full', 'no_memory', 'no_reader', 'buffer_full']
@@ -106,33 +113,80 @@ t.test('loops: by the device that it copies from, and inside a bridge', { skip: 
   inside.close()
 })
 
-t.test(`${CHANGES} definitions while packets pass`, { skip: noModule, timeout: 600_000 }, async (t) => {
+t.test('two boxes that mirror into each other by three wires: as much as their rates allow, then it ends', { skip: noModule }, async (t) => {
+  const lab = await Lab.create()
+  t.teardown(() => lab.close())
+  const [a, b] = [lab.box('a', { ipv6: false }), lab.box('b', { ipv6: false })]
+  const source = lab.host('source', { ipv6: false })
+  lab.wire({ host: a }, { host: source })
+  const wires = ['w0', 'w1', 'w2']
+  for (const name of wires) lab.wire({ host: a, name }, { host: b, name })
+  const [rate, burst] = [20, 100]
+  const before = Date.now()
+  // A copy that comes by one wire leaves by the two others: without a limit each makes two, four, eight.
+  const targets = [a, b].map((box, i) => CloneTarget.create({
+    name: 'probe', netns: box.netns, rate, burst, defer: i === 1, devices: wires.map((device) => ({ device, destination: macOf(i === 0 ? b : a, device) })),
+  }))
+  const hooks = ['eth0', ...wires].map((name) => Hook.create({ at: 'ingress', in: name, verdict: 'accept', clone: 'probe', match: { protocol: 'udp' }, netns: a.netns }))
+  cloneTo(b, 'ipv4', 'PREROUTING', 'probe', '-p udp', 'raw')
+  const first = 3
+  for (const frame of frames({ h1: source, box: a }, first, '192.168.9.9')) source.sendFrame('eth0', frame)
+  const stats = () => targets.map((target) => target.stats())
+  const isOver = ([one, two]: CloneTargetState[]) => one!.seen === first + two!.sent && two!.seen === one!.sent && one!.queued + two!.queued === 0
+  // It is over when nothing has moved since the last look.
+  let last = stats()
+  await until(() => {
+    const now = stats()
+    const same = now.every(({ seen }, i) => seen === last[i]!.seen) && isOver(now)
+    last = now
+    return same
+  }, 'it does not end')
+  const seconds = Math.ceil((Date.now() - before) / 1000)
+  const chosen = last.map(({ seen, limited }) => seen - limited)
+  t.ok(chosen.every((count) => count <= burst + rate * seconds + 1), `${chosen} packets were copied in ${seconds} s`)
+  t.ok(chosen.some((count) => count >= burst), 'until there was no more credit')
+  t.ok(last.some(({ limited }) => limited > 0))
+  // Each packet leaves by all wires but the one that it came by.
+  for (const [i, outside] of [first, 0].entries()) {
+    const count = chosen[i]! - outside
+    t.match(last[i], { sampledOut: 0, cloned: 2 * count + 3 * outside, sent: 2 * count + 3 * outside, lost: { sameDevice: count } }, `box ${i}`)
+  }
+  for (const one of [...targets, ...hooks]) one.close()
+})
+
+t.test(`${CHANGES} definitions while packets pass`, { skip: noModule, timeout: 3_600_000 }, async (t) => {
   const net = await mirrorLab(t)
   const { lab, h1, box, monitor } = net
   const second = lab.host('second', { ipv6: false })
   lab.wire({ host: box, name: 'eth3' }, { host: second })
   box.listen({ protocol: 'udp', port: 9000, serve: 'discard' })
   cloneTo(box, 'ipv4', 'INPUT', 'probe', '-p udp')
-  let received = 0
-  const captures = [monitor, second].map((host) => host.capture('eth0', { promiscuous: true, direction: 'in', filter: ({ data }) => data[12] === 8 && data[23] === 17 }))
-  const reading = captures.map(async (capture) => { for await (const item of capture) received += item.type === 'frame' ? 1 : item.lost })
+  const copies = [monitor, second].map((host) => received(host, isIpv4(UDP)))
+  const came = () => copies.reduce((sum, { count }) => sum + count, 0)
   const sent = frames(net, 4)
   const target = CloneTarget.create({ name: 'probe', netns: box.netns, devices: ['eth2'] })
   const forms = [{ devices: ['eth2'] }, { devices: ['eth3'], defer: true }, { devices: ['eth3', 'eth2'], sample: 2, defer: true }, { devices: ['eth2', 'gone'], rate: 1000, burst: 5 }, { devices: ['eth3'], snaplen: 60 }]
+  let early = 0
   for (let i = 0; i < CHANGES; i++) {
     for (const frame of sent) h1.sendFrame('eth0', frame)
     target.set(forms[i % forms.length]!)
+    if (i === Math.floor(CHANGES / 10)) early = kernelBytes()
   }
+  const grown = kernelBytes() - early
+  if (CHANGES < LONG || process.env['NFKIT_SANITIZE'] !== undefined) t.comment(`memory: ${grown} bytes more in ${0.9 * CHANGES} definitions`)
+  else t.ok(grown < CHANGES * LEAST, `memory: ${grown} bytes more in ${0.9 * CHANGES} definitions`)
   const total = 4 * CHANGES
   await until(() => target.stats().seen === total && target.stats().queued === 0, 'all were met')
   const counted = counters(box, 'target:probe')
   t.equal(counted['no_target'], undefined, 'each met a definition')
   t.equal(counted['cloned'], sum(counted, ['sent', ...NOT_SENT]), `each copy was sent or counted: ${JSON.stringify(counted)}`)
   t.ok(counted['cloned']! + sum(counted, NOT_CLONED) >= total - sum(counted, ['sampled_out', 'limited']), 'each packet was copied or counted')
-  await until(() => received >= counted['sent']!)
-  t.equal(received, counted['sent'], 'and what was sent came')
-  for (const capture of captures) await capture.return!()
-  await Promise.all(reading)
+  await until(() => came() >= counted['sent']!)
+  t.equal(came(), counted['sent'], 'and what was sent came')
+  for (const one of copies) await one.stop()
+  // What came to the socket, and what found no room there.
+  const originals = () => ['InDatagrams', 'RcvbufErrors'].reduce((sum, name) => sum + snmp(box, 'Udp', name), 0)
+  await until(() => originals() === total, `${originals()} of ${total} originals came`)
 
   // Devices come and go, too, and the target with them.
   for (let i = 0; i < 20; i++) {

@@ -4,6 +4,7 @@
 #include <linux/skbuff.h>
 #include <linux/string.h>
 #include <net/rtnetlink.h>
+#include <net/sch_generic.h>
 
 #include "compat.h"
 #include "nfkit.h"
@@ -119,12 +120,17 @@ bool nfkit_layer2(struct nfkit_output *output, struct sk_buff *skb,
 static enum nfkit_counter nfkit_layer2_xmit(const struct nfkit_output *output,
 					    struct sk_buff *skb)
 {
+	const struct net_device *dev = skb->dev;
 	unsigned int length = skb->len;
 
 	switch (dev_queue_xmit(skb)) {
-	case NET_XMIT_SUCCESS:
-	/* It took this one, and dropped another. */
 	case NET_XMIT_CN:
+		/* That of a device which is just going down, or coming up. */
+		if (qdisc_tx_is_noop(dev))
+			return NFKIT_DEVICE_DOWN;
+		/* It took this one, and dropped another. */
+		fallthrough;
+	case NET_XMIT_SUCCESS:
 		nfkit_count_output(output, NFKIT_BYTES, length);
 		return NFKIT_SENT;
 	case -ENETDOWN:

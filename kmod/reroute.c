@@ -21,6 +21,7 @@
 
 #include <net/netfilter/nf_conntrack.h>
 #include <net/route.h>
+#include <net/sch_generic.h>
 
 #include "compat.h"
 #include "nfkit.h"
@@ -322,9 +323,13 @@ static enum nfkit_counter nfkit_reroute_xmit(struct sk_buff *skb,
 		return NFKIT_TOO_BIG;
 	}
 	switch (err) {
-	case NET_XMIT_SUCCESS:
-	/* The device's queue took this one, and dropped another. */
 	case NET_XMIT_CN:
+		/* The queue of a device which is just going down, or coming up. */
+		if (qdisc_tx_is_noop(dev))
+			return NFKIT_DEVICE_DOWN;
+		/* It took this one, and dropped another. */
+		fallthrough;
+	case NET_XMIT_SUCCESS:
 		return NFKIT_SENT;
 	case -EHOSTUNREACH:
 		return NFKIT_UNRESOLVED;

@@ -129,10 +129,10 @@ t.test('two boxes that mirror into each other by three wires: as much as their r
   }))
   const hooks = ['eth0', ...wires].map((name) => Hook.create({ at: 'ingress', in: name, verdict: 'accept', clone: 'probe', match: { protocol: 'udp' }, netns: a.netns }))
   cloneTo(b, 'ipv4', 'PREROUTING', 'probe', '-p udp', 'raw')
-  const first = 3
-  for (const frame of frames({ h1: source, box: a }, first, '192.168.9.9')) source.sendFrame('eth0', frame)
+  // One packet from outside is enough.
+  source.sendFrame('eth0', frames({ h1: source, box: a }, 1, '192.168.9.9')[0]!)
   const stats = () => targets.map((target) => target.stats())
-  const isOver = ([one, two]: CloneTargetState[]) => one!.seen === first + two!.sent && two!.seen === one!.sent && one!.queued + two!.queued === 0
+  const isOver = ([one, two]: CloneTargetState[]) => one!.seen === 1 + two!.sent && two!.seen === one!.sent && one!.queued + two!.queued === 0
   // It is over when nothing has moved since the last look.
   let last = stats()
   await until(() => {
@@ -147,7 +147,7 @@ t.test('two boxes that mirror into each other by three wires: as much as their r
   t.ok(chosen.some((count) => count >= burst), 'until there was no more credit')
   t.ok(last.some(({ limited }) => limited > 0))
   // Each packet leaves by all wires but the one that it came by.
-  for (const [i, outside] of [first, 0].entries()) {
+  for (const [i, outside] of [1, 0].entries()) {
     const count = chosen[i]! - outside
     t.match(last[i], { sampledOut: 0, cloned: 2 * count + 3 * outside, sent: 2 * count + 3 * outside, lost: { sameDevice: count } }, `box ${i}`)
   }

@@ -15,7 +15,7 @@ withModule(t)
 t.setTimeout(3_600_000)
 
 /** NFKIT_MODULE_CYCLES=200 for the long form. */
-const CYCLES = Number(process.env['NFKIT_MODULE_CYCLES'] ?? 4)
+const CYCLES = Number(process.env['NFKIT_MODULE_CYCLES'] ?? 2)
 const NAMESPACES = Math.ceil(CYCLES / 2)
 const ICMP = 1
 

@@ -6,6 +6,7 @@ import { checkBoolean, checkKeys } from '../net/check.js'
 import { checkProgram } from '../wire/bpf/check.js'
 import type { BpfInstruction } from '../wire/bpf/instruction.js'
 import { parseProgram } from '../wire/bpf/text.js'
+import type { IpFamily } from '../wire/ip.js'
 import { BPF_UNDECIDED } from '../wire/module/constants.js'
 import type { HookProgram } from '../wire/module/hook.js'
 import { HOOK_POINTS, type HookPoint } from '../wire/module/hook-points.js'
@@ -32,21 +33,21 @@ export interface HookBpf {
 export type HookMatch = PacketMatchSpec | PacketMatch | HookBpf
 
 /** @throws TypeError, RangeError for what is no match, and for one that looks at what packets at the point do not have. */
-export function hookProgramOf(match: HookMatch | undefined, at: HookPoint): HookProgram | null {
+export function hookProgramOf(match: HookMatch | undefined, at: HookPoint, family: IpFamily | null): HookProgram | null {
   if (match === undefined) return null
   if (typeof match !== 'object' || match === null) throw invalidArgument('match', 'an object of fields, a PacketMatch or { program, link }', match)
-  if (match instanceof PacketMatch) return compiled(match, at)
+  if (match instanceof PacketMatch) return compiled(match, at, family)
   if ('program' in match) return given(match, at)
-  return compiled(PacketMatch.create(match), at)
+  return compiled(PacketMatch.create(match), at, family)
 }
 
-function compiled(match: PacketMatch, at: HookPoint): HookProgram | null {
+function compiled(match: PacketMatch, at: HookPoint, family: IpFamily | null): HookProgram | null {
   if (Object.values(match.spec).every((value) => value === undefined)) return null
   const { links, families } = HOOK_POINTS[at]
   const { frameField } = match
   const link = families && frameField === undefined ? 'RAW' : 'EN10MB'
   if (!links.includes(link)) throw invalidArgument('match', `fields that packets at ${at} have, which are not frames`, frameField)
-  return { link, instructions: match.program(link, { longChain: BPF_UNDECIDED }), undecided: true }
+  return { link, instructions: match.program(link, { longChain: BPF_UNDECIDED, family: family ?? undefined }), undecided: true }
 }
 
 function given(match: HookBpf, at: HookPoint): HookProgram {

@@ -8,6 +8,8 @@ import { checkProgram, programFault } from '../../lib/wire/bpf/check.js'
 import {
   Ancillary, ANCILLARY_OFFSET, type BpfInstruction, BpfOp, decodeInstructions, encodeInstructions, LINK_OFFSET, NETWORK_OFFSET,
 } from '../../lib/wire/bpf/instruction.js'
+import { isBranch, isJump, type Item } from '../../lib/wire/bpf/items.js'
+import { optimize } from '../../lib/wire/bpf/optimize.js'
 import { runProgram } from '../../lib/wire/bpf/run.js'
 import { parseProgram, printBytecode, printProgram } from '../../lib/wire/bpf/text.js'
 import { bytesOf, hexOf } from './support.js'
@@ -182,6 +184,62 @@ t.test('an assembled program goes where its labels are, however far', async () =
     while (at < steps.length) at = targets[at]![answers[at]! ? 0 : 1]
     return programFault(program) === undefined && runProgram(program, packet) === at
   }), { numRuns: 300 })
+})
+
+/** What is left of a program that is optimized: what goes becomes a jump to the next instruction. */
+function optimized(program: readonly BpfInstruction[]): BpfInstruction[] {
+  const labels = program.map((_, at) => Object.assign(new Label(), { at, used: true }))
+  const items = program.map(({ code, k, jt, jf }, at): Item => {
+    if (code === BpfOp.jump) return { to: labels[at + 1 + k]! }
+    const isQuestion = (code & 7) === 5
+    return isQuestion ? { code, k, yes: labels[at + 1 + jt]!, no: labels[at + 1 + jf]!, yesFar: false, noFar: false } : { code, k }
+  })
+  optimize(items)
+  return items.map((item, at) => {
+    if (isJump(item)) return op(BpfOp.jump, item.to.at - at - 1)
+    return isBranch(item) ? op(item.code, item.k, item.yes.at - at - 1, item.no.at - at - 1) : op(item.code, item.k)
+  })
+}
+
+t.test('a program without what it need not do answers the same', async (t) => {
+  const { load8, load16, load32, load8x, loadImmediate, loadxImmediate, loadMemory, loadxMemory, loadLength, loadxLength, loadxHeader, store, storex, add, addx, subtract, subtractx, and, shiftLeft, shiftRight, toX, fromX, multiplyx, dividex } = BpfOp
+  const slots = fc.nat(1)
+  const small = fc.oneof(fc.nat(2), fc.nat(40))
+  const operation = fc.oneof(
+    fc.tuple(fc.constantFrom(loadMemory, loadxMemory, store, storex), slots), fc.tuple(fc.constantFrom(loadMemory, loadxMemory, store, storex), slots),
+    fc.tuple(fc.constantFrom(load8, load16, load32, load8x, loadxHeader), small), fc.tuple(fc.constantFrom(loadImmediate, loadxImmediate, add, subtract, and), small),
+    fc.tuple(fc.constantFrom(shiftLeft, shiftRight), fc.nat(4)), fc.tuple(fc.constantFrom(loadLength, loadxLength, addx, subtractx, toX, fromX, multiplyx, dividex), fc.constant(0)),
+    fc.tuple(fc.constantFrom(loadLength, load8), fc.constant(0)),
+  ).map(([code, k]) => op(code, k))
+  const question = fc.record({
+    code: fc.constantFrom(BpfOp.jumpEqual, BpfOp.jumpGreater, BpfOp.jumpGreaterEqual, BpfOp.jumpGreaterEqual, BpfOp.jumpSet, BpfOp.jumpEqualx, BpfOp.jumpGreaterx), k: small, jt: fc.nat(4), jf: fc.nat(4),
+  })
+  const jump = fc.nat(3).map((k) => op(BpfOp.jump, k))
+  const bodies = fc.array(fc.oneof({ weight: 5, arbitrary: operation }, { weight: 3, arbitrary: question }, { weight: 1, arbitrary: jump }), { minLength: 1, maxLength: 40 })
+  let went = 0
+  fc.assert(fc.property(bodies, fc.array(fc.uint8Array({ maxLength: 48 }), { minLength: 3, maxLength: 6 }), (body, packets) => {
+    // All memory that is read was written; jumps end at the last instruction at most.
+    const head = [op(loadImmediate, 7), ...[0, 1].map((slot) => op(store, slot)), op(loadxImmediate, 3)]
+    const program = [...head, ...body, RETURN_A].map((one, at, { length }) => {
+      const most = length - at - 2
+      return (one.code & 7) === 5 ? { ...one, jt: Math.min(one.jt, most), jf: Math.min(one.jf, most), k: one.code === BpfOp.jump ? Math.min(one.k, most) : one.k } : one
+    })
+    const less = optimized(program)
+    for (const packet of packets) {
+      if (runProgram(program, packet) !== runProgram(less, packet)) throw new Error(`${printProgram(program)} became ${printProgram(less)}, for ${hexOf(packet)}`)
+    }
+    went += less.filter(({ code, k }, at) => code === BpfOp.jump && program[at]!.code !== BpfOp.jump && k === 0).length
+  }), { numRuns: Number(process.env['NFKIT_FUZZ'] ?? 1000) })
+  t.ok(went > 1000, `${went} instructions went`)
+})
+
+t.test('what goes', async (t) => {
+  const left = (program: readonly BpfInstruction[]) => optimized(program).filter(({ code, k }) => code !== BpfOp.jump || k !== 0).length
+  const { load8, loadMemory, loadxMemory, loadLength, store, storex, loadxImmediate, jumpGreaterEqual, returnImmediate } = BpfOp
+  t.equal(left([op(load8, 9), op(store, 3), op(loadMemory, 3), RETURN_A]), 2, 'a value that is there, and then its store')
+  t.equal(left([op(loadxImmediate, 5), op(storex, 1), op(load8, 0), op(loadxMemory, 1), op(BpfOp.addx), RETURN_A]), 4, 'x likewise')
+  t.equal(left([op(loadLength), op(jumpGreaterEqual, 34, 0, 2), op(loadLength), op(jumpGreaterEqual, 20, 1, 0), op(returnImmediate, 0), op(returnImmediate, 1)]), 5, 'a question that is answered already, and what it asked about')
+  t.equal(left([op(load8, 50), op(returnImmediate, 1)]), 2, 'but not a load that can end the program')
 })
 
 t.test('any list of instructions is refused, or runs to its end', async () => {

@@ -2,7 +2,7 @@
 
 import fc from '../support/fast-check.js'
 import t from 'tap'
-import { Ancillary, BpfOp } from '../../lib/wire/bpf/instruction.js'
+import { Ancillary, type BpfInstruction, BpfOp } from '../../lib/wire/bpf/instruction.js'
 import { programFault } from '../../lib/wire/bpf/check.js'
 import { runProgram } from '../../lib/wire/bpf/run.js'
 import { encodeIpv4 } from '../../lib/wire/ipv4.js'
@@ -24,9 +24,13 @@ const RESULTS = ['no-match', 'match', 'long-chain'] as const
 const RETURNS = { noMatch: 0, match: 1, longChain: 2 }
 
 /** What the compiled program says. */
-function byProgram(match: PacketMatch, packet: Uint8Array, { linkType = 'RAW', mark = 0, vlan }: PacketContext): string {
+function byProgram(match: PacketMatch, packet: Uint8Array, context: PacketContext): string {
+  return answerOf(match.program(context.linkType ?? 'RAW', RETURNS), packet, context)
+}
+
+function answerOf(program: readonly BpfInstruction[], packet: Uint8Array, { mark = 0, vlan }: PacketContext): string {
   const ancillary = { mark, ...(vlan === undefined ? {} : { vlanTag: vlan | 0xe000, vlanTagPresent: 1 }) }
-  return RESULTS[runProgram(match.program(linkType, RETURNS), packet, { ancillary })]!
+  return RESULTS[runProgram(program, packet, { ancillary })]!
 }
 
 const ADDRESSES = { source: '192.168.0.2', destination: '192.168.0.3' }
@@ -125,9 +129,13 @@ t.test('programs are as short as they can be', async (t) => {
   t.same(PacketMatch.create({}).program('RAW'), [{ code: BpfOp.returnImmediate, jt: 0, jf: 0, k: 0xffffffff }])
   t.equal(length({ mark: 1 }), 4)
   // The bpf match of iptables takes 64.
-  t.ok(length({ length: 100 }) <= 48, `${length({ length: 100 })}`)
-  t.ok(length({ family: 'ipv4', protocol: 'tcp', destinationPort: 80 }) <= 64)
-  t.ok(length({ source: '10.0.0.1', destination: '10.0.0.2', protocol: 'tcp', destinationPort: [80, 90], sourcePort: 1 }, 'EN10MB') <= 100)
+  t.ok(length({ length: 100 }) <= 28, `${length({ length: 100 })}`)
+  t.ok(length({ family: 'ipv4', protocol: 'tcp', destinationPort: 80 }) <= 34)
+  t.ok(length({ source: '192.168.0.0/16' }) <= 19)
+  t.ok(length({ protocol: 'tcp', destinationPort: 80 }) <= 303)
+  t.ok(length({ source: '10.0.0.1', destination: '10.0.0.2', protocol: 'tcp', destinationPort: [80, 90], sourcePort: 1 }, 'EN10MB') <= 84)
+  t.equal(PacketMatch.create({ protocol: 'tcp', destinationPort: 80 }).program('RAW', { family: 'ipv4' }).length, length({ family: 'ipv4', protocol: 'tcp', destinationPort: 80 }))
+  t.throws(() => PacketMatch.create({}).program('RAW', { family: 'both' as 'ipv4' }), { name: 'TypeError', message: /options\.family: expected ipv4 or ipv6/ })
   t.ok(PacketMatch.create({ mark: 1 }).program('RAW').some(({ k }) => k === 0xfffff000 + Ancillary.mark))
 })
 
@@ -137,10 +145,15 @@ t.test('a program and the bytes say the same', async () => {
       const match = PacketMatch.create(spec)
       const program = match.program(linkType, RETURNS)
       if (programFault(program) !== undefined) throw new Error(programFault(program))
+      const alone = { ipv4: match.program(linkType, { ...RETURNS, family: 'ipv4' }), ipv6: match.program(linkType, { ...RETURNS, family: 'ipv6' }) }
       for (const [packet, context] of packets) {
         const here = { ...context, linkType }
-        const [expected, actual] = [match.evaluate(packet, here), byProgram(match, packet, here)]
-        if (expected !== actual) throw new Error(`${JSON.stringify(here)} ${Buffer.from(packet).toString('hex')}: ${expected}, the program ${actual}`)
+        const expected = match.evaluate(packet, here)
+        const { family } = viewPacket(packet, here)
+        for (const [what, one] of [['', program], [' for its family alone', family === undefined ? program : alone[family]]] as const) {
+          const actual = answerOf(one, packet, here)
+          if (expected !== actual) throw new Error(`${JSON.stringify(here)} ${Buffer.from(packet).toString('hex')}: ${expected}, the program${what} ${actual}`)
+        }
       }
     }), { numRuns: runs(400) })
   }

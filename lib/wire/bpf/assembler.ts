@@ -3,23 +3,11 @@
 // not enough an unconditional one, which reaches everywhere, is put behind it.
 
 import { type BpfInstruction, BpfOp } from './instruction.js'
+import { isBranch, isJump, isReturn, type Item, type Label, labelsOf, type Operation } from './items.js'
+import { optimize } from './optimize.js'
 
-/** A place in a program. All jumps to it come before it, since classic BPF only jumps forwards. */
-export class Label {
-  /** The index of the item that it stands before; -1 until it is placed. */
-  at = -1
-  used = false
-}
+export { Label } from './items.js'
 
-interface Operation { readonly code: number; readonly k: number }
-interface Jump { to: Label }
-interface Branch extends Operation { yes: Label; no: Label; yesFar: boolean; noFar: boolean }
-type Item = Operation | Jump | Branch
-
-const isBranch = (item: Item): item is Branch => 'yes' in item
-const isJump = (item: Item): item is Jump => 'to' in item
-const labelsOf = (item: Item): Label[] => (isBranch(item) ? [item.yes, item.no] : isJump(item) ? [item.to] : [])
-const isReturn = (code: number) => code === BpfOp.returnImmediate || code === BpfOp.returnA
 const REACH = 255
 
 export class Assembler {
@@ -48,9 +36,10 @@ export class Assembler {
     label.at = this.#items.length
   }
 
-  /** The program, without what no jump leads to. */
+  /** The program, without what no jump leads to and what need not be done. */
   finish(): BpfInstruction[] {
     this.#checkPlaces()
+    optimize(this.#items)
     this.#shorten()
     const { items, indexOf } = this.#reachable()
     // Where each item begins; grows until every jump that is too far has its helper.

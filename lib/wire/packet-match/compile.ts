@@ -2,11 +2,12 @@
 // A match as a program of classic BPF. The tree is compiled once for each kind of packet, simplified by what such packets cannot have: code
 // for one family asks nothing about the other, and headers are read only where something looks at them.
 
-import { outOfRange } from '../../errors.js'
+import { invalidArgument, outOfRange } from '../../errors.js'
 import { Assembler, Label } from '../bpf/assembler.js'
 import { programFault } from '../bpf/check.js'
 import { type BpfInstruction, BpfOp as Op, MOST_INSTRUCTIONS } from '../bpf/instruction.js'
 import { checkInteger } from '../check.js'
+import type { IpFamily } from '../ip.js'
 import { applies, isBehindHeaders, type Layer, LAYERS, type LinkType, type PacketKind, protocolsOf } from './field.js'
 import { FieldCode } from './field-code.js'
 import { familyCode, ipv4Code, ipv4TransportCode, ipv6Code, ipv6TransportCode, linkCode } from './headers-code.js'
@@ -20,13 +21,16 @@ export interface ProgramOptions {
   noMatch?: number
   /** For one of which that depends on what is behind more than 8 IPv6 extension headers; as `noMatch` unless told. */
   longChain?: number
+  /** Packets of the other family never come, so there is no code about their headers. Both come unless told. */
+  family?: IpFamily | undefined
 }
 
 /** Compiles a tree whose fields fit the link type. @throws RangeError when the program is too long for the kernel */
 export function compileTree(tree: Tree, linkType: LinkType, options: ProgramOptions = {}): BpfInstruction[] {
-  const { match = 0xffffffff, noMatch = 0, longChain = noMatch } = options
+  const { match = 0xffffffff, noMatch = 0, longChain = noMatch, family } = options
+  if (family !== undefined && family !== 'ipv4' && family !== 'ipv6') throw invalidArgument('options.family', 'ipv4 or ipv6', family)
   for (const [name, value] of Object.entries({ match, noMatch, longChain })) checkInteger(value, 0, 0xffffffff, `options.${name}`)
-  const program = new Compiler(linkType, match, noMatch, longChain).compile(tree)
+  const program = new Compiler(linkType, family, match, noMatch, longChain).compile(tree)
   if (program.length > MOST_INSTRUCTIONS) throw outOfRange('match', `a match of at most ${MOST_INSTRUCTIONS} instructions`, program.length)
   const fault = programFault(program)
   if (fault !== undefined) throw outOfRange('match', `a match that is short enough for the kernel (${fault})`, program.length)
@@ -45,13 +49,15 @@ type Known = readonly number[] | undefined
 class Compiler {
   readonly #asm = new Assembler()
   readonly #linkType: LinkType
+  readonly #only: IpFamily | undefined
   readonly #returns: readonly [Label, number][]
   readonly #match = new Label()
   readonly #noMatch = new Label()
   readonly #longChain: Label
 
-  constructor(linkType: LinkType, match: number, noMatch: number, longChain: number) {
+  constructor(linkType: LinkType, only: IpFamily | undefined, match: number, noMatch: number, longChain: number) {
     this.#linkType = linkType
+    this.#only = only
     this.#longChain = longChain === noMatch ? this.#noMatch : new Label()
     this.#returns = [[this.#match, match], [this.#noMatch, noMatch], ...(longChain === noMatch ? [] : [[this.#longChain, longChain] as [Label, number]])]
   }
@@ -99,7 +105,8 @@ class Compiler {
       const its = { ...kind, family }
       const part = this.#for(tree, its)
       // What is asked of these as of all others needs no code of its own; a field that counts for both differs by its kind.
-      return { code: this.#code(its), part, label: same(part, rest) && part.kind === 'constant' ? others : new Label() }
+      const asOthers = (same(part, rest) && part.kind === 'constant') || (this.#only !== undefined && family !== this.#only)
+      return { code: this.#code(its), part, label: asOthers ? others : new Label() }
     })
     const [ipv4, ipv6] = families as [typeof families[0], typeof families[0]]
     familyCode(this.#code(kind), ipv4.label, ipv6.label, others)

@@ -18,7 +18,7 @@ export const Slot = {
   etherType: 1,
   /** VLAN id of the outermost tag in the frame's bytes, or {@link NO_TAG}. */
   vlan: 2,
-  /** Bytes from the network header on. */
+  /** Bytes from the network header on; with EN10MB only, since they are all with RAW. */
   room: 3,
   totalLength: 4,
   /** Length of the IPv4 header. */
@@ -27,8 +27,8 @@ export const Slot = {
   protocol: 6,
   /** Where the transport header begins, and how many bytes there are from there on: 0 in a later fragment. */
   transport: 7, available: 8,
-  /** For the walk over IPv6 extension headers. */
-  end: 9, next: 10,
+  /** For the walk over IPv6 extension headers: where the packet ends, the last place where a header can begin, and where the next one does. */
+  end: 9, last: 10, next: 11,
 } as const
 export const NO_TAG = 0x10000
 export const NO_PROTOCOL = 0x100
@@ -88,6 +88,18 @@ export class FieldCode {
     if (this.kind.linkType === 'RAW') return
     this.op(BpfOp.loadxMemory, Slot.network)
     this.op(BpfOp.subtractx)
+  }
+
+  /** A = the same, once it was found for a packet of IP. */
+  fromRoom(): void {
+    if (this.kind.linkType === 'RAW') this.op(BpfOp.loadLength)
+    else this.op(BpfOp.loadMemory, Slot.room)
+  }
+
+  /** x = the same. */
+  roomToX(): void {
+    if (this.kind.linkType === 'RAW') this.op(BpfOp.loadxLength)
+    else this.op(BpfOp.loadxMemory, Slot.room)
   }
 
   /** Jumps to `no` unless so many bytes of the transport header are there. */

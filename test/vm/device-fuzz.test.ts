@@ -16,8 +16,8 @@ const CALLS = Number(process.env['NFKIT_FUZZ'] ?? (SANITIZE ? 20_000 : 8_000))
 const SEED = Number(process.env['NFKIT_FUZZ_SEED'] ?? Date.now() % 1_000_000_007)
 const THREADS = 4
 
-/** Of them, those after which all objects are looked at. */
-const LOOKED_AT = Math.ceil(CALLS / 20)
+/** How many one at a time, all objects looked at after each: some ten thousand in the long form. */
+const LOOKED_AT = Math.min(CALLS, 400 + Math.ceil(CALLS / 100))
 
 /**
  * KiB that memory may have grown by: what the kernel keeps for later. KASAN keeps what was freed for long; there kmemleak tells what

@@ -27,6 +27,21 @@ static void nfkit_reader_tell(struct nfkit_reader *reader)
 	wake_up_interruptible_poll(reader->wait, EPOLLIN | EPOLLRDNORM);
 }
 
+/* How much is left of the pause. */
+static ktime_t nfkit_reader_pause(const struct nfkit_reader *reader)
+{
+	ktime_t pause = ktime_sub(ktime_add_ns(READ_ONCE(reader->woken),
+					       NFKIT_READER_PAUSE_NS),
+				  ktime_get());
+
+	return min_t(ktime_t, pause, NFKIT_READER_PAUSE_NS);
+}
+
+static bool nfkit_reader_filling(const struct nfkit_reader *reader)
+{
+	return nfkit_ring_used(&reader->packets) > reader->packets.size / 4;
+}
+
 static enum hrtimer_restart nfkit_reader_timer(struct hrtimer *timer)
 {
 	nfkit_reader_tell(container_of(timer, struct nfkit_reader, timer));
@@ -44,8 +59,7 @@ void nfkit_reader_filled(struct nfkit_reader *reader, bool at_once)
 	wanted = READ_ONCE(reader->wanted);
 	if (wanted == NFKIT_WANTED_NOT)
 		return;
-	if (at_once ||
-	    nfkit_ring_used(&reader->packets) > reader->packets.size / 4) {
+	if (at_once || nfkit_reader_filling(reader)) {
 		nfkit_reader_tell(reader);
 		return;
 	}
@@ -53,14 +67,11 @@ void nfkit_reader_filled(struct nfkit_reader *reader, bool at_once)
 	    cmpxchg(&reader->wanted, NFKIT_WANTED, NFKIT_WANTED_SOON) !=
 	    NFKIT_WANTED)
 		return;
-	pause = ktime_sub(ktime_add_ns(READ_ONCE(reader->woken),
-				       NFKIT_READER_PAUSE_NS), ktime_get());
+	pause = nfkit_reader_pause(reader);
 	if (pause <= 0)
 		nfkit_reader_tell(reader);
 	else
-		hrtimer_start(&reader->timer,
-			      min_t(ktime_t, pause, NFKIT_READER_PAUSE_NS),
-			      HRTIMER_MODE_REL_SOFT);
+		hrtimer_start(&reader->timer, pause, HRTIMER_MODE_REL_SOFT);
 }
 
 static bool nfkit_reader_readable(const struct nfkit_reader *reader)
@@ -81,9 +92,40 @@ static bool nfkit_reader_want(struct nfkit_reader *reader)
 	if (nfkit_reader_readable(reader))
 		return true;
 	WRITE_ONCE(reader->wanted, NFKIT_WANTED);
-	/* Pairs with the one in nfkit_reader_filled(). */
+	/* Pairs with those in nfkit_reader_filled() and nfkit_reader_was_read(). */
 	smp_mb();
 	return nfkit_reader_readable(reader);
+}
+
+/*
+ * After a read that gave something. Who learns so that there is nothing more is
+ * told when there is; what came while it read, and is not much, is told of at the
+ * end of the pause like what comes after it.
+ */
+static void nfkit_reader_was_read(struct nfkit_reader *reader, bool had_room)
+{
+	ktime_t pause;
+
+	/*
+	 * Pairs with the one in nfkit_reader_want(): one that polled meanwhile may
+	 * have looked at records that this read took, and wait though there are
+	 * others. If it saw the tail before it moved, this sees that it waits.
+	 */
+	smp_mb();
+	if (!nfkit_reader_want(reader))
+		return;
+	if (READ_ONCE(reader->wanted) == NFKIT_WANTED) {
+		nfkit_reader_tell(reader);
+		return;
+	}
+	if (!had_room || nfkit_ring_readable(&reader->events) ||
+	    nfkit_reader_filling(reader))
+		return;
+	pause = nfkit_reader_pause(reader);
+	if (pause > 0 &&
+	    cmpxchg(&reader->wanted, NFKIT_WANTED_NOT, NFKIT_WANTED_SOON) ==
+	    NFKIT_WANTED_NOT)
+		hrtimer_start(&reader->timer, pause, HRTIMER_MODE_REL_SOFT);
 }
 
 static bool nfkit_reader_gone(const struct nfkit_reader *reader)
@@ -101,7 +143,7 @@ static bool nfkit_reader_used(const struct nfkit_reader *reader)
 static ssize_t nfkit_reader_take(struct nfkit_reader *reader, char __user *to,
 				 size_t size)
 {
-	ssize_t events, packets;
+	ssize_t events, packets, result;
 
 	if (mutex_lock_interruptible(&reader->reading))
 		return -ERESTARTSYS;
@@ -113,10 +155,10 @@ static ssize_t nfkit_reader_take(struct nfkit_reader *reader, char __user *to,
 	mutex_unlock(&reader->reading);
 	if (events < 0)
 		return events;
-	/* Who learns by polling that it is empty is told when it is not. */
-	if (events || packets > 0)
-		nfkit_reader_want(reader);
-	return packets > 0 ? events + packets : events ?: packets;
+	result = packets > 0 ? events + packets : events ?: packets;
+	if (result > 0)
+		nfkit_reader_was_read(reader, result <= size / 2);
+	return result;
 }
 
 ssize_t nfkit_reader_read(struct file *filp, char __user *to, size_t size,

@@ -135,7 +135,10 @@ u32 nfkit_ring_used(const struct nfkit_ring *ring)
 				   READ_ONCE(ring->head));
 }
 
-/* Whether a read would give something. */
+/*
+ * Whether a read would give something. A read meanwhile can make it answer either,
+ * see nfkit_reader_was_read().
+ */
 bool nfkit_ring_readable(const struct nfkit_ring *ring)
 {
 	u32 tail = READ_ONCE(ring->tail);

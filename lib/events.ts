@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Waiting for descriptors: the JavaScript end of the addon's epoll thread.
 
+import { Errno } from './errno.js'
 import { invalidArgument, NfkitError } from './errors.js'
-import { addon, check, type RawDescriptor, WatchMode } from './native.js'
+import { addon, check, Poll, type RawDescriptor, WatchMode } from './native.js'
 import { type Input, inputOf, LITTLE_ENDIAN } from './wire/bytes.js'
 
 const handlers = new Map<number, (events: number) => void>()
@@ -86,19 +87,87 @@ export function queueLimit(maxQueue: number | undefined): number {
 /** An async iterator that owns something: ends by `break`, `return()`, its signal, or `await using`. */
 export type Watch<T> = AsyncIterableIterator<T> & AsyncDisposable
 
+/** How a watch ends beside by the one who iterates: by its signal, or when `done`, asked before more is taken, answers true. */
+interface Ending { signal?: AbortSignal | undefined; onClose?: () => void; done?: () => boolean }
+
 /**
  * Makes an async iterator of the chunks that a descriptor receives. It takes the descriptor over and closes it.
  * @param decode turns one chunk into items
  * @param mode drop reports an overrun when `limit` bytes wait; pause stops receiving
  */
 export function watchDescriptor<T>(
-  descriptor: RawDescriptor,
-  mode: 'drop' | 'pause',
-  limit: number,
-  decode: (chunk: Uint8Array, emit: (item: T) => void) => void,
-  options: { signal?: AbortSignal | undefined; onClose?: () => void; done?: () => boolean } = {},
+  descriptor: RawDescriptor, mode: 'drop' | 'pause', limit: number, decode: (chunk: Uint8Array, emit: (item: T) => void) => void, ending: Ending = {},
 ): Watch<T> {
-  const { signal, onClose, done } = options
+  return watchSource(descriptor, {
+    begin: (id) => descriptor.watch(id, WatchMode[mode], limit),
+    take(emit) {
+      const chunk = descriptor.take()
+      if (chunk === null) return false
+      decode(chunk, emit)
+      return true
+    },
+  }, ending)
+}
+
+/** Bytes that one read asks for. */
+const READ_BYTES = 512 << 10
+/** A read that gave more was worth it: the next one follows at once, so many times before it is others' turn. */
+const READ_MUCH = READ_BYTES / 2
+const READS_AT_ONCE = 4
+let room: Uint8Array | undefined
+
+/** What a read gives, as bytes of its own, or what it answers instead. */
+function readBytes(descriptor: RawDescriptor): Uint8Array | number {
+  room ??= new Uint8Array(READ_BYTES)
+  const length = descriptor.read(room, 0)
+  if (length <= 0) return length
+  // Little is copied, so that it keeps no more memory than it takes.
+  if (length <= READ_MUCH) return room.slice(0, length)
+  const bytes = room.subarray(0, length)
+  room = undefined
+  return bytes
+}
+
+/**
+ * Makes an async iterator of what is read from a descriptor that is no socket and has O_NONBLOCK. It takes the descriptor over and closes it.
+ *
+ * The epoll thread only tells that there is something; it is read when somebody asks for it, straight into memory that stays. What comes by and by
+ * is left to gather.
+ * @param decode turns what one read gave, bytes that are its own, into items
+ * @param failed the error of a read that answered this errno; 0: the end of a file
+ */
+export function watchReads<T>(
+  descriptor: RawDescriptor, decode: (bytes: Uint8Array, emit: (item: T) => void) => void, failed: (errno: number) => Error, ending: Ending = {},
+): Watch<T> {
+  let reads = 0
+  return watchSource(descriptor, {
+    begin: (id) => descriptor.watch(id, WatchMode.readiness, 0),
+    take(emit) {
+      if (reads < READS_AT_ONCE) {
+        const got = readBytes(descriptor)
+        if (typeof got !== 'number') {
+          reads = got.length > READ_MUCH ? reads + 1 : READS_AT_ONCE
+          decode(got, emit)
+          return true
+        }
+        if (got !== -Errno.EAGAIN) throw failed(-got)
+      }
+      reads = 0
+      check(descriptor.arm(Poll.in), 'epoll_ctl')
+      return false
+    },
+  }, ending)
+}
+
+/** Where the items of a watch come from. */
+interface Source<T> {
+  /** Begins to call the handler of this id when there is something; answers a negative errno if that fails. */
+  begin(id: number): number
+  /** Emits what is there, which may be nothing. False: nothing came, and the handler will be called when something does. */
+  take(emit: (item: T) => void): boolean
+}
+
+function watchSource<T>(descriptor: RawDescriptor, source: Source<T>, { signal, onClose, done }: Ending): Watch<T> {
   if (signal?.aborted === true) {
     descriptor.close()
     onClose?.()
@@ -121,9 +190,7 @@ export function watchDescriptor<T>(
       items = []
       at = 0
       if (done?.() === true) { close(); continue }
-      const chunk = descriptor.take()
-      if (chunk === null) return undefined
-      decode(chunk, emit)
+      if (!source.take(emit)) return undefined
     }
   }
 
@@ -167,7 +234,7 @@ export function watchDescriptor<T>(
     serve()
   }
 
-  const result = descriptor.watch(id, WatchMode[mode], limit)
+  const result = source.begin(id)
   if (result < 0) {
     handlers.delete(id)
     descriptor.close()

@@ -47,8 +47,7 @@ export interface RawDescriptor {
   /**
    * Hands the descriptor to the epoll thread. `readiness`: one-shot, armed by {@link arm}. `drop` and `pause`: the thread
    * receives datagrams into a queue of at most `limit` bytes; when that is full, `drop` discards and records an overrun,
-   * `pause` stops receiving until {@link take} makes room. The handler given to `onEvent` is called with `id`. `pause` also takes what is no
-   * socket, if it is O_NONBLOCK: each record is what one read(2) of up to 512 KiB gave; ESHUTDOWN is the end of a file.
+   * `pause` stops receiving until {@link take} makes room. The handler given to `onEvent` is called with `id`.
    */
   watch(id: number, mode: number, limit: number): number
   /** Asks for one readiness notification of these {@link Poll} bits. */

@@ -115,7 +115,7 @@ int EventLoop::Watch(int fd, uint32_t id, WatchMode mode, size_t limit, std::uni
   if (handler_.IsEmpty()) return -EINVAL;
   if (watchers_.count(id) != 0) return -EEXIST;
   int domain = AF_UNSPEC;
-  int error = mode == WatchMode::readiness ? 0 : Watcher::CheckQueued(fd, mode, &domain);
+  int error = mode == WatchMode::readiness ? 0 : Watcher::CheckQueued(fd, &domain);
   if (error == 0) error = Start();
   if (error < 0) return error;
   auto watcher = std::make_unique<Watcher>(id, fd, epoll_, mode, limit, domain);

@@ -2,13 +2,11 @@
 #include "watcher.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 // glibc 2.34 gave this function a new version when libpthread became part of libc; the old one is the same and is there
 // on every system that the runtimes support.
@@ -65,36 +63,19 @@ int ReceiveBuffer::Receive(int fd, unsigned most, bool addresses) {
   }
   // With MSG_TRUNC the length of a datagram is its true one. The socket itself may well be a blocking one.
   int count = recvmmsg(fd, messages_, most, MSG_DONTWAIT | MSG_TRUNC, nullptr);
-  most_ = kSlotBytes;
   return count < 0 ? -errno : count;
-}
-
-int ReceiveBuffer::Read(int fd) {
-  static_assert(kReadBytes <= kStride * kSlots, "the slots lie one behind the other");
-  ssize_t length = read(fd, memory_, kReadBytes);
-  if (length < 0) return -errno;
-  messages_[0].msg_hdr.msg_namelen = 0;
-  messages_[0].msg_hdr.msg_controllen = 0;
-  messages_[0].msg_len = static_cast<unsigned>(length);
-  most_ = kReadBytes;
-  return 1;
 }
 
 Received ReceiveBuffer::operator[](unsigned slot) const {
   const mmsghdr& message = messages_[slot];
-  size_t length = message.msg_len < most_ ? message.msg_len : most_;
+  size_t length = message.msg_len < kSlotBytes ? message.msg_len : kSlotBytes;
   return {&addresses_[slot], message.msg_hdr.msg_namelen, &controls_[slot], message.msg_hdr.msg_controllen,
           parts_[slot].iov_base, length, message.msg_len};
 }
 
-int Watcher::CheckQueued(int fd, WatchMode mode, int* domain) {
+int Watcher::CheckQueued(int fd, int* domain) {
   int type;
   int error = SocketOption(fd, SO_TYPE, &type);
-  if (error == -ENOTSOCK) {
-    // A read that waits would hold up every other descriptor; and what is dropped may be half of something.
-    int flags = fcntl(fd, F_GETFL);
-    return flags < 0 ? -errno : mode == WatchMode::pause && (flags & O_NONBLOCK) != 0 ? 0 : -EINVAL;
-  }
   if (error == 0) error = SocketOption(fd, SO_DOMAIN, domain);
   if (error == 0 && type != SOCK_DGRAM && type != SOCK_RAW) error = -ESOCKTNOSUPPORT;
   return error;
@@ -103,7 +84,7 @@ int Watcher::CheckQueued(int fd, WatchMode mode, int* domain) {
 // The sender of a netlink message is the kernel, so its address would only take room.
 Watcher::Watcher(uint32_t id, int fd, int epoll, WatchMode mode, size_t limit, int domain)
     : id(id), fd_(fd), epoll_(epoll), mode_(mode), limit_(limit),
-      addresses_(domain == AF_PACKET || domain == AF_INET || domain == AF_INET6), reads_(domain == AF_UNSPEC) {
+      addresses_(domain == AF_PACKET || domain == AF_INET || domain == AF_INET6) {
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -205,7 +186,7 @@ bool Watcher::Receive(ReceiveBuffer* buffer, uint32_t events) {
   bool any = false;
   const bool hung_up = (events & (EPOLLHUP | EPOLLRDHUP)) != 0;  // a socket that was shut down counts as readable, too
   for (int batch = 0; batch < kBatches && !stopping_; batch++) {
-    unsigned most = reads_ ? 1 : ReceiveBuffer::kSlots;
+    unsigned most = ReceiveBuffer::kSlots;
     {
       std::lock_guard<std::mutex> guard(lock_);
       if (paused_ || ended_) return announce;
@@ -215,7 +196,7 @@ bool Watcher::Receive(ReceiveBuffer* buffer, uint32_t events) {
         if (fit < most) most = static_cast<unsigned>(fit);
       }
     }
-    int count = reads_ ? buffer->Read(fd_) : buffer->Receive(fd_, most, addresses_);
+    int count = buffer->Receive(fd_, most, addresses_);
     if (count == -EINTR) continue;
     if (count == -EAGAIN) {
       errors_ = 0;
@@ -259,8 +240,8 @@ bool Watcher::Receive(ReceiveBuffer* buffer, uint32_t events) {
     std::lock_guard<std::mutex> guard(lock_);
     for (unsigned slot = 0; slot < static_cast<unsigned>(count); slot++) {
       Received received = (*buffer)[slot];
-      if (received.true_length == 0 && received.address_length == 0 && (hung_up || reads_)) {
-        end = true;  // shut down, or the end of a file: it would answer so for ever
+      if (received.true_length == 0 && received.address_length == 0 && hung_up) {
+        end = true;  // shut down: it would answer so for ever
         break;
       }
       if (mode_ == WatchMode::drop && queue_.bytes() >= limit_) {
@@ -284,8 +265,8 @@ bool Watcher::Receive(ReceiveBuffer* buffer, uint32_t events) {
       Control(EPOLL_CTL_DEL, 0);
     }
     announce |= Announce();
-    // Fewer than asked for: it is empty, or an error waits, which epoll reports. What comes to a file by and by is left to gather.
-    if (end || paused_ || static_cast<unsigned>(count) < most || (reads_ && (*buffer)[0].length < ReceiveBuffer::kReadBytes / 2)) return announce;
+    // Fewer than asked for: it is empty, or an error waits, which epoll reports.
+    if (end || paused_ || static_cast<unsigned>(count) < most) return announce;
   }
   return announce;
 }

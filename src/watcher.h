@@ -16,12 +16,11 @@ namespace nfkit {
 // As lib/native.ts has them.
 enum class WatchMode { readiness = 0, drop = 1, pause = 2 };
 
-// Room for one recvmmsg, or for one read. The pages of a slot cost memory only once a datagram as large came.
+// Room for one recvmmsg. The pages of a slot cost memory only once a datagram as large came.
 class ReceiveBuffer {
  public:
   static constexpr unsigned kSlots = 16;
   static constexpr size_t kSlotBytes = 256 * 1024;  // the largest datagram that is received whole
-  static constexpr size_t kReadBytes = 512 * 1024;  // asked for with one read
 
   ReceiveBuffer() = default;
   ~ReceiveBuffer();
@@ -31,8 +30,6 @@ class ReceiveBuffer {
   int Allocate();
   // How many datagrams were received, at most `most`, or -errno.
   int Receive(int fd, unsigned most, bool addresses);
-  // The same of a descriptor that is no socket: 1 for what one read gave, which is nothing at the end of a file.
-  int Read(int fd);
   Received operator[](unsigned slot) const;
 
  private:
@@ -40,7 +37,6 @@ class ReceiveBuffer {
   static constexpr size_t kStride = kSlotBytes + 4096 + 192;
 
   uint8_t* memory_ = nullptr;
-  size_t most_;  // bytes that a slot holds
   mmsghdr messages_[kSlots];
   iovec parts_[kSlots];
   sockaddr_storage addresses_[kSlots];
@@ -52,8 +48,8 @@ class ReceiveBuffer {
 
 class Watcher {
  public:
-  // Answers 0 or -errno: only datagrams have the limits that records keep. Of what is no socket, `domain` is then AF_UNSPEC.
-  static int CheckQueued(int fd, WatchMode mode, int* domain);
+  // Answers 0 or -errno: only datagrams have the limits that records keep.
+  static int CheckQueued(int fd, int* domain);
 
   Watcher(uint32_t id, int fd, int epoll, WatchMode mode, size_t limit, int domain);
   ~Watcher() { pthread_cond_destroy(&filled_); }
@@ -84,7 +80,6 @@ class Watcher {
   const WatchMode mode_;
   const size_t limit_;
   const bool addresses_;
-  const bool reads_;  // no socket
 
   std::mutex in_use_;
   std::atomic<bool> stopping_{false};

@@ -3,7 +3,6 @@
 
 import { invalidArgument } from '../errors.js'
 import { RecordPcapng } from '../wire/module/record-pcapng.js'
-import type { CaptureBatch } from './capture-batch.js'
 import type { DeviceNames } from './device-names.js'
 
 /** What can be written to: a stream of Node.js (`fs.createWriteStream()`, `process.stdout`, a program's standard input). */
@@ -31,15 +30,25 @@ export interface CaptureFacts {
   readonly names: DeviceNames
 }
 
-export async function writeCapture(
-  capture: AsyncIterable<CaptureBatch> & { close(): void }, { since, snaplen, names }: CaptureFacts, sink: CaptureSink, most: number,
-): Promise<void> {
+/** The capture that is written. */
+export interface CaptureReads {
+  /** What the next read gave, to be overwritten; undefined at the end. */
+  next(): Promise<Uint8Array | undefined>
+  /** Tells of packets that were written, and of losses. */
+  wrote(packets: number, lost: number): void
+  close(): void
+}
+
+export async function writeCapture(capture: CaptureReads, { since, snaplen, names }: CaptureFacts, sink: CaptureSink, most: number): Promise<void> {
   const { write, end } = writerOf(sink)
   const file = new RecordPcapng({ application: 'nfkit', snaplen, nameOf: names.of })
   try {
     await write(file.begin())
-    for await (const batch of capture) {
-      await write(file.write(batch.cursor(), batch.size, most - file.packets))
+    for (let records; (records = await capture.next()) !== undefined;) {
+      const { packets, lost } = file
+      const blocks = file.convert(records, most - packets)
+      capture.wrote(file.packets - packets, file.lost - lost)
+      await write(blocks)
       if (file.packets >= most) break
     }
     await write(file.end(since, nanoseconds()))

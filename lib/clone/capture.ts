@@ -4,9 +4,10 @@
 import { inspect } from 'node:util'
 import { Errno } from '../errno.js'
 import { NfkitError } from '../errors.js'
-import { forEachRecord, type Watch, watchDescriptor } from '../events.js'
+import { type Watch, watchReads } from '../events.js'
 import { checkKeys } from '../net/check.js'
 import type { NetnsLike } from '../netns.js'
+import { inputOf } from '../wire/bytes.js'
 import { checkInteger } from '../wire/check.js'
 import { LIMIT } from '../wire/module/constants.js'
 import type { CaptureCounters } from '../wire/module/device.js'
@@ -38,9 +39,6 @@ export interface CaptureStats extends CaptureCounters {
 
 const DEFAULT_BUFFER = 4 << 20
 
-/** Bytes that may wait in this process beside those in the kernel's buffer. */
-const WATCH_LIMIT = 2 << 20
-
 const KEYS = ['from', 'netns', 'snaplen', 'buffer', 'signal'] as const satisfies readonly (keyof CaptureOptions)[]
 
 /**
@@ -60,13 +58,13 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
   readonly target: string
   readonly #facts: CaptureFacts
   readonly #device: ModuleDevice
-  readonly #watch: Watch<CaptureBatch>
+  /** What reads give. */
+  readonly #watch: Watch<Uint8Array>
   readonly #stopSource: () => void
   #last: CaptureCounters = { captured: 0, lost: 0, used: 0, buffer: 0 }
-  #decoded = 0
+  /** Packets that were read, and losses that were read of. */
   #delivered = 0
   #told = 0
-  #pending = 0
   /** The counters when it was stopped. */
   #end: CaptureCounters | undefined
 
@@ -78,9 +76,11 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
     this.#stopSource = stop
     // Before the descriptor is closed, by a listener that comes later.
     signal?.addEventListener('abort', () => { this.#remember() }, { once: true })
-    this.#watch = watchDescriptor<CaptureBatch>(device.descriptor, 'pause', WATCH_LIMIT, (chunk, emit) => { this.#decode(chunk, emit) }, {
-      signal, done: () => this.#isDone(),
-    })
+    const failed = (errno: number) => {
+      this.#remember()
+      return NfkitError.fromErrno(errno, 'read', `capturing the clone target ${target}`, errno === Errno.ENETDOWN ? { hint: 'its network namespace is gone' } : {})
+    }
+    this.#watch = watchReads<Uint8Array>(device.descriptor, (bytes, emit) => { emit(bytes) }, failed, { signal })
   }
 
   /**
@@ -129,7 +129,7 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
       this.close()
       return
     }
-    if (this.#pending > 0 && this.#isDone()) this.close()
+    this.#closeIfDone()
   }
 
   /**
@@ -145,21 +145,22 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
     checkKeys(options, ['count'], 'options')
     const { count } = options
     if (count !== undefined) checkInteger(count, 1, Number.MAX_SAFE_INTEGER, 'count', 'packets')
-    await writeCapture(this, this.#facts, sink, count ?? Infinity)
+    await writeCapture({
+      next: () => this.#take((bytes) => bytes),
+      wrote: (packets, lost) => { this.#count(packets, lost) },
+      close: () => { this.close() },
+    }, this.#facts, sink, count ?? Infinity)
     return this.stats()
   }
 
   /** The next batch; see the class. */
   async next(): Promise<IteratorResult<CaptureBatch, undefined>> {
-    this.#pending++
-    try {
-      const result = await this.#watch.next()
-      if (result.done === true) return { done: true, value: undefined }
-      this.#delivered += result.value.length
-      return result
-    } finally {
-      this.#pending--
-    }
+    const value = await this.#take((bytes) => {
+      const batch = new CaptureBatch(inputOf(bytes), 0, bytes.length, this.#facts.names)
+      this.#count(batch.length, batch.lost)
+      return batch
+    })
+    return value === undefined ? { done: true, value } : { done: false, value }
   }
 
   /** Closes the capture: what a loop does that is left. */
@@ -180,27 +181,27 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
 
   [inspect.custom](): string { return `Capture { target: '${this.target}'${this.closed ? ', closed' : ''} }` }
 
-  #decode(chunk: Uint8Array, emit: (batch: CaptureBatch) => void): void {
-    forEachRecord(chunk, (record) => {
-      if (record.kind === 'data') {
-        const batch = new CaptureBatch(record.input, record.start, record.end, this.#facts.names)
-        this.#decoded += batch.length
-        this.#told += batch.lost
-        emit(batch)
-        return
-      }
-      this.#remember()
-      const doing = `capturing the clone target ${this.target}`
-      if (record.kind === 'overrun') throw new NfkitError('ENOMEM', `${doing}: no memory for what was read`)
-      throw NfkitError.fromErrno(record.errno, 'read', doing, record.errno === Errno.ENETDOWN ? { hint: 'its network namespace is gone' } : {})
-    })
+  /** What the next read gives, made into something; undefined at the end. */
+  async #take<T>(make: (bytes: Uint8Array) => T): Promise<T | undefined> {
+    const { done, value } = await this.#watch.next()
+    if (done === true) return undefined
+    try {
+      return make(value)
+    } catch (error) {
+      this.close()
+      throw error
+    }
   }
 
-  /** Whether everything has come that was captured, and every loss been told, before it was stopped. */
-  #isDone(): boolean {
-    if (this.#end === undefined || this.#decoded < this.#end.captured || this.#told < this.#end.lost) return false
-    this.#remember()
-    return true
+  #count(packets: number, lost: number): void {
+    this.#delivered += packets
+    this.#told += lost
+    this.#closeIfDone()
+  }
+
+  /** Once it was stopped: if everything has come that was captured before, and every loss been told. */
+  #closeIfDone(): void {
+    if (this.#end !== undefined && this.#delivered >= this.#end.captured && this.#told >= this.#end.lost) this.close()
   }
 
   /** Keeps the counters, since the descriptor is about to be closed. */

@@ -2,9 +2,10 @@
 // What happens to the clone targets of a namespace.
 
 import { NfkitError } from '../errors.js'
-import { type Watch, forEachRecord, watchDescriptor } from '../events.js'
+import { type Watch, watchReads } from '../events.js'
 import { checkKeys } from '../net/check.js'
 import type { NetnsLike } from '../netns.js'
+import { inputOf } from '../wire/bytes.js'
 import { type EventRecord, RECORD_TYPE, RecordCursor } from '../wire/module/record.js'
 import { ModuleDevice } from './device.js'
 
@@ -22,9 +23,6 @@ export type CloneEvent = { type: 'event' } & Omit<EventRecord, 'lost'> | {
   count: number
 }
 
-/** Bytes that may wait in this process; the kernel keeps at least 1024 events beside. */
-const WATCH_LIMIT = 1 << 20
-
 /** See CloneTarget.watch. */
 export function watchCloneTargets(options: CloneEventsOptions = {}): Watch<CloneEvent> {
   checkKeys(options, ['netns', 'signal'], 'options')
@@ -37,19 +35,15 @@ export function watchCloneTargets(options: CloneEventsOptions = {}): Watch<Clone
     device.close()
     throw error
   }
-  return watchDescriptor<CloneEvent>(device.descriptor, 'pause', WATCH_LIMIT, decode, { signal })
+  return watchReads<CloneEvent>(device.descriptor, decode, (errno) => NfkitError.fromErrno(errno, 'read', 'watching clone targets'), { signal })
 }
 
-function decode(chunk: Uint8Array, emit: (item: CloneEvent) => void): void {
-  forEachRecord(chunk, (read) => {
-    if (read.kind === 'overrun') throw new NfkitError('ENOMEM', 'watching clone targets: no memory for what was read')
-    if (read.kind === 'error') throw NfkitError.fromErrno(read.errno, 'read', 'watching clone targets')
-    for (const cursor = new RecordCursor(read.input, read.start, read.end); cursor.next();) {
-      if (cursor.type !== RECORD_TYPE.event && cursor.type !== RECORD_TYPE.eventsLost) continue
-      if (cursor.lost > 0) emit({ type: 'loss', count: cursor.lost })
-      if (cursor.type === RECORD_TYPE.eventsLost) continue
-      const { lost, ...event } = cursor.event()
-      emit({ type: 'event', ...event })
-    }
-  })
+function decode(bytes: Uint8Array, emit: (item: CloneEvent) => void): void {
+  for (const cursor = new RecordCursor(inputOf(bytes), 0, bytes.length); cursor.next();) {
+    if (cursor.type !== RECORD_TYPE.event && cursor.type !== RECORD_TYPE.eventsLost) continue
+    if (cursor.lost > 0) emit({ type: 'loss', count: cursor.lost })
+    if (cursor.type === RECORD_TYPE.eventsLost) continue
+    const { lost, ...event } = cursor.event()
+    emit({ type: 'event', ...event })
+  }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The records of /dev/nfkit: as the header has them, whatever bytes come, and as a pcapng file.
 
+import { deepEqual, equal } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -151,7 +152,7 @@ function readAll(bytes: Uint8Array): void {
       if (cursor.type === RECORD_TYPE.event) cursor.event()
     }
     const file = new RecordPcapng({ application: 'x', snaplen: 0, nameOf: () => 'eth0' })
-    const all = join_([file.begin(), file.write(cursorOf(bytes), bytes.length), file.end(1n, 2n)])
+    const all = join_([file.begin(), file.convert(bytes.slice()), file.end(1n, 2n)])
     for (const block of readPcapng(all)) if (block.type === 'other') throw new Error('a block of no type')
   } catch (error) {
     if (!(error instanceof NfkitError && error.code === 'EBADMSG')) throw error
@@ -178,7 +179,7 @@ t.test('as a pcapng file', async (t) => {
     event(EVENT.targetNew, 'x'), packet(frame.subarray(0, 12), { vlan: [0x8100, 5], in: 5 }), record(RECORD_TYPE.packetsLost, 24, new Uint8Array(0), 10),
     packet(frame, { lost: 1 }), record(RECORD_TYPE.packetsLost, 24, new Uint8Array(0), 2 ** 40),
   ])
-  const bytes = join_([file.begin(), file.write(cursorOf(first), 0), file.write(cursorOf(second), second.length), file.end(TIME - 5n, TIME + 5n)])
+  const bytes = join_([file.begin(), file.convert(first), file.convert(second), file.end(TIME - 5n, TIME + 5n)])
   const blocks = [...readPcapng(bytes)]
   const packetBlock = { type: 'packet', time: TIME, direction: 'in' }
   t.same(blocks, [
@@ -198,6 +199,39 @@ t.test('as a pcapng file', async (t) => {
   t.equal(file.end(0n, 0n).length > 0, true)
 })
 
+t.test('blocks in the place of their records, whatever these are', async () => {
+  const fields = fc.record({
+    length: fc.oneof(fc.nat(70), fc.nat(600)), cut: fc.nat(3), lost: fc.constantFrom(0, 0, 0, 1, 2 ** 33), in: fc.constantFrom(0, 3, 3, 3, 4), tagged: fc.boolean(), link: fc.constantFrom(1, 1, 1, 101),
+  })
+  fc.assert(fc.property(fc.array(fields, { maxLength: 80 }), fc.nat(7), fc.boolean(), (packets, offset, whole) => {
+    const names = new Map<string, number>()
+    const expected = packets.map(({ length, cut, lost, in: by, tagged, link }, i) => {
+      const data = Uint8Array.from({ length }, (_, at) => i * 7 + at)
+      const tag = tagged && link === 1 && length > 12 ? bytesOf('88a82064') : new Uint8Array(0)
+      const key = `${by} ${link}`
+      if (!names.has(key)) names.set(key, names.size)
+      return {
+        record: packet(data, { lost, in: by, link, wire: length + cut, vlan: tagged ? [0x88a8, 0x2064] : [0, 0] }),
+        block: {
+          type: 'packet', interface: names.get(key), time: TIME, data: join_([data.subarray(0, 12), tag, data.subarray(12)]), originalLength: length + cut + tag.length,
+          direction: by === 0 ? 'out' : 'in', ...(lost > 0 ? { dropped: BigInt(lost) } : {}),
+        },
+      }
+    })
+    const records = join_(expected.map(({ record }) => record))
+    // The last one may come without what aligns the next one.
+    const last = packets.at(-1)
+    const length = whole || last === undefined ? records.length : records.length - (-(PACKET_RECORD.size + last.length) & 7)
+    const memory = new Uint8Array(offset + length)
+    memory.set(records.subarray(0, length), offset)
+    const file = new RecordPcapng({ application: 'x', snaplen: 0, nameOf: () => 'eth0' })
+    const blocks = [...readPcapng(join_([file.begin(), file.convert(memory.subarray(offset))]))].filter(({ type }) => type === 'packet')
+    deepEqual(blocks, expected.map(({ block }) => block))
+    equal(file.packets, packets.length)
+    equal(file.lost, packets.reduce((sum, { lost }) => sum + lost, 0))
+  }), { numRuns: 500 })
+})
+
 const noTshark = spawnSync('tshark', ['--version']).status !== 0 && 'tshark is not here'
 
 t.test('as tshark reads it', { skip: noTshark }, async (t) => {
@@ -208,7 +242,7 @@ t.test('as tshark reads it', { skip: noTshark }, async (t) => {
   const ip = bytesOf('450000200001000040117c5bc0a80101c0a801fe23292328000c0000aabbccdd')
   const frame = join_([bytesOf(`${MAC}0800`), ip])
   const records = join_([packet(frame), packet(frame, { vlan: [0x8100, 0xb005], lost: 4, time: TIME + 1n }), packet(ip, { link: 101, in: 0, out: 4 }), packet(frame.subarray(0, 40), { wire: frame.length })])
-  writeFileSync(path, join_([file.begin(), file.write(cursorOf(records), records.length), file.end(TIME - 5n, TIME + 5n)]))
+  writeFileSync(path, join_([file.begin(), file.convert(records), file.end(TIME - 5n, TIME + 5n)]))
   const fields = ['frame.time_epoch', 'frame.interface_name', 'frame.len', 'frame.cap_len', 'vlan.id', 'vlan.priority', 'ip.src', 'udp.dstport', '_ws.malformed']
   const { status, stdout, stderr } = spawnSync('tshark', ['-r', path, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])], { encoding: 'utf8' })
   t.equal(status, 0)
@@ -223,6 +257,6 @@ t.test('as tshark reads it', { skip: noTshark }, async (t) => {
 t.test('a file of no packets, but of a loss', async (t) => {
   const file = new RecordPcapng({ application: 'nfkit', snaplen: 0, nameOf: () => null })
   const lost = record(RECORD_TYPE.packetsLost, 24, new Uint8Array(0), 3)
-  const blocks = [...readPcapng(join_([file.begin(), file.write(cursorOf(lost), lost.length), file.end(1n, 2n)]))]
+  const blocks = [...readPcapng(join_([file.begin(), file.convert(lost), file.end(1n, 2n)]))]
   t.match(blocks, [{ type: 'section' }, { type: 'interface', linkType: 'RAW', snaplen: 0 }, { type: 'statistics', received: 3n, dropped: 3n, delivered: 0n }])
 })

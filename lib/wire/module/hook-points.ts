@@ -56,7 +56,8 @@ export const HOOK_POINTS: Readonly<Record<HookPoint, PointRules>> = {
 
 export const isHookPoint = (value: unknown): value is HookPoint => typeof value === 'string' && Object.hasOwn(HOOK_POINTS, value)
 
+const byNumber: (HookPoint | undefined)[] = []
+for (const point of Object.keys(HOOK_POINTS) as HookPoint[]) byNumber[HOOK_POINTS[point].number] = point
+
 /** The name of a point by its number in the module; undefined for one that is not known here. */
-export function hookPointOf(number: number): HookPoint | undefined {
-  return (Object.keys(HOOK_POINTS) as HookPoint[]).find((point) => HOOK_POINTS[point].number === number)
-}
+export const hookPointOf = (number: number): HookPoint | undefined => byNumber[number]

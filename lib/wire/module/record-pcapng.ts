@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Records of packets as blocks of a pcapng file, without making an object of each.
 
-import { align4, LITTLE_ENDIAN } from '../bytes.js'
+import { align4, inputOf, LITTLE_ENDIAN } from '../bytes.js'
 import { BlockType, PcapngOption as O, pcapngLinkTypes, PcapngWriter } from '../pcapng.js'
 import { LINK } from './constants.js'
-import { RECORD_TYPE, type RecordCursor } from './record.js'
+import { RECORD_TYPE, RecordCursor } from './record.js'
 
 /** What an interface of the file counted. */
 interface Interface { readonly number: number; delivered: number; lost: number }
+
+const NOTHING = new Uint8Array(0)
 
 /** A block's type and length, interface, time, captured and original length; the length again. */
 const BLOCK_HEADER = 28
@@ -21,6 +23,9 @@ const OUTBOUND = 2
 
 const ADDRESSES = 12
 const TAG = 4
+
+/** A call of copyWithin takes as long as a loop over so many bytes. */
+const SHORT = 256
 
 export interface RecordPcapngOptions {
   /** The program that writes the file. */
@@ -42,10 +47,14 @@ export class RecordPcapng {
   readonly #nameOf: (index: number) => string | null
   readonly #interfaces = new Map<number, Interface>()
   #last: Interface | undefined
+  /** Lost packets that no block has told of yet; all of them. */
+  #untold = 0
   #lost = 0
   #packets = 0
-  #bytes = new Uint8Array(0)
-  #view = new DataView(this.#bytes.buffer)
+  /** Records, from where the cursor is on, and before them the blocks that were made of the ones before. */
+  #bytes: Uint8Array = NOTHING
+  #words: Uint32Array = new Uint32Array(0)
+  #cursor = new RecordCursor(inputOf(NOTHING), 0, 0)
   #length = 0
 
   constructor({ application, snaplen, nameOf }: RecordPcapngOptions) {
@@ -63,29 +72,38 @@ export class RecordPcapng {
   /** Packets that were written. */
   get packets(): number { return this.#packets }
 
+  /** Packets that were lost before, between and behind them. */
+  get lost(): number { return this.#lost }
+
   /**
-   * The next blocks, of the records from where the cursor is.
-   * @param bytes about how many bytes these have
+   * The next blocks. They take the place of the records: a block is shorter than its record unless it tells of more than that does.
+   * @param records what a read gave, which is overwritten
    * @param most packets of them at most
+   * @throws NfkitError EBADMSG for what are no records
    */
-  write(cursor: RecordCursor, bytes: number, most = Infinity): Uint8Array {
-    this.#bytes = new Uint8Array(bytes + (bytes >> 3) + 256)
-    this.#view = new DataView(this.#bytes.buffer)
+  convert(records: Uint8Array, most = Infinity): Uint8Array {
+    const bytes = records.byteOffset % 4 === 0 ? records : records.slice()
+    this.#use(bytes, 0)
     this.#length = 0
     const last = this.#packets + most
-    while (this.#packets < last && cursor.next()) {
-      if (cursor.type === RECORD_TYPE.packet) this.#packet(cursor)
-      else if (cursor.type === RECORD_TYPE.packetsLost) this.#lost += cursor.lost
+    while (this.#packets < last && this.#cursor.next()) {
+      const { type, lost } = this.#cursor
+      if (type === RECORD_TYPE.packet) this.#packet(lost)
+      else if (type === RECORD_TYPE.packetsLost) this.#untold += lost
+      else continue
+      this.#lost += lost
     }
-    return this.#bytes.subarray(0, this.#length)
+    const blocks = this.#bytes.subarray(0, this.#length)
+    this.#use(NOTHING, 0)
+    return blocks
   }
 
   /** The last blocks. Times are nanoseconds since 1970: when capturing began, and when it ended. */
   end(startTime: bigint, endTime: bigint): Uint8Array {
-    if (this.#lost > 0) {
+    if (this.#untold > 0) {
       const last = this.#last ?? this.#interface(0, LINK.RAW)
-      last.lost += this.#lost
-      this.#lost = 0
+      last.lost += this.#untold
+      this.#untold = 0
     }
     for (const { number, delivered, lost } of this.#interfaces.values()) {
       this.#writer.statistics({ interface: number, time: endTime, startTime, endTime, received: BigInt(delivered) + BigInt(lost), dropped: BigInt(lost), delivered })
@@ -93,53 +111,71 @@ export class RecordPcapng {
     return this.#writer.take()
   }
 
-  #packet(cursor: RecordCursor): void {
-    const { inIndex, link, dataAt, captured, vlanProtocol, input: { bytes: from } } = cursor
-    const found = this.#interface(inIndex === 0 ? cursor.outIndex : inIndex, link)
-    if (found.delivered === 0) this.#append(this.#writer.take())
-    const lost = this.#lost + cursor.lost
-    this.#lost = 0
+  #packet(lostBefore: number): void {
+    // All that the record tells, since the block may be written over it.
+    const { inIndex, outIndex, link, captured, wireLength, vlanProtocol, vlanTci, timestampHigh, timestampLow, nextAt } = this.#cursor
+    const found = this.#interface(inIndex === 0 ? outIndex : inIndex, link)
+    const lost = this.#untold + lostBefore
+    this.#untold = 0
     found.lost += lost
-    found.delivered++
-    this.#packets++
     this.#last = found
+    this.#packets++
 
     const tag = vlanProtocol !== 0 && link === LINK.EN10MB && captured > ADDRESSES ? TAG : 0
-    const dataEnd = BLOCK_HEADER + align4(captured + tag)
-    const total = dataEnd + FLAGS_OPTION + (lost > 0 ? DROP_OPTION : 0) + END_OPTION + BLOCK_END
-    const at = this.#reserve(total)
-    const view = this.#view
-    const to = this.#bytes
-    view.setUint32(at, BlockType.enhancedPacket, LITTLE_ENDIAN)
-    view.setUint32(at + 4, total, LITTLE_ENDIAN)
-    view.setUint32(at + 8, found.number, LITTLE_ENDIAN)
-    view.setUint32(at + 12, cursor.timestampHigh, LITTLE_ENDIAN)
-    view.setUint32(at + 16, cursor.timestampLow, LITTLE_ENDIAN)
-    view.setUint32(at + 20, captured + tag, LITTLE_ENDIAN)
-    view.setUint32(at + 24, cursor.wireLength + tag, LITTLE_ENDIAN)
-    let data = at + BLOCK_HEADER
-    if (tag > 0) {
-      to.set(from.subarray(dataAt, dataAt + ADDRESSES), data)
-      view.setUint16(data + ADDRESSES, vlanProtocol)
-      view.setUint16(data + ADDRESSES + 2, cursor.vlanTci)
-      data += ADDRESSES + TAG
-      to.set(from.subarray(dataAt + ADDRESSES, dataAt + captured), data)
-    } else {
-      to.set(from.subarray(dataAt, dataAt + captured), data)
+    const size = align4(captured + tag)
+    const total = BLOCK_HEADER + size + FLAGS_OPTION + (lost > 0 ? DROP_OPTION : 0) + END_OPTION + BLOCK_END
+    const description = found.delivered++ === 0 ? this.#writer.take() : NOTHING
+    if (this.#length + description.length + total > nextAt) this.#makeRoom(description.length + total)
+    if (description.length > 0) {
+      this.#bytes.set(description, this.#length)
+      this.#length += description.length
     }
-    let option = at + dataEnd
-    view.setUint16(option, O.flags, LITTLE_ENDIAN)
-    view.setUint16(option + 2, 4, LITTLE_ENDIAN)
-    view.setUint32(option + 4, inIndex === 0 ? OUTBOUND : INBOUND, LITTLE_ENDIAN)
-    option += FLAGS_OPTION
+    const words = this.#words
+    let to = this.#length / 4
+    this.#length += total
+    words[to] = BlockType.enhancedPacket
+    words[to + 1] = total
+    words[to + 2] = found.number
+    words[to + 3] = timestampHigh
+    words[to + 4] = timestampLow
+    words[to + 5] = captured + tag
+    words[to + 6] = wireLength + tag
+    to += BLOCK_HEADER / 4
+    const from = this.#cursor.dataAt
+    if (tag === 0) this.#copy(from, to * 4, captured)
+    else {
+      this.#copy(from, to * 4, ADDRESSES)
+      this.#copy(from + ADDRESSES, to * 4 + ADDRESSES + TAG, captured - ADDRESSES)
+      // In network byte order.
+      new DataView(words.buffer, words.byteOffset).setUint32(to * 4 + ADDRESSES, vlanProtocol * 0x10000 + vlanTci)
+    }
+    to += size / 4
+    words[to] = option(O.flags, 4)
+    words[to + 1] = inIndex === 0 ? OUTBOUND : INBOUND
+    to += FLAGS_OPTION / 4
     if (lost > 0) {
-      view.setUint16(option, O.dropCount, LITTLE_ENDIAN)
-      view.setUint16(option + 2, 8, LITTLE_ENDIAN)
-      view.setBigUint64(option + 4, BigInt(lost), LITTLE_ENDIAN)
-      option += DROP_OPTION
+      words[to] = option(O.dropCount, 8)
+      words[LITTLE_ENDIAN ? to + 1 : to + 2] = lost % 2 ** 32
+      words[LITTLE_ENDIAN ? to + 2 : to + 1] = lost / 2 ** 32
+      to += DROP_OPTION / 4
     }
-    // The end of options is zeros.
-    view.setUint32(option + END_OPTION, total, LITTLE_ENDIAN)
+    words[to] = O.end
+    words[to + 1] = total
+  }
+
+  /** Copies bytes of a packet to a multiple of four before them, and zeros behind them up to the next one. */
+  #copy(from: number, to: number, length: number): void {
+    const bytes = this.#bytes
+    let copied = 0
+    if (length > SHORT || from % 4 !== 0) {
+      bytes.copyWithin(to, from, from + length)
+      copied = length
+    } else {
+      const words = this.#words
+      for (const end = length & ~3; copied < end; copied += 4) words[(to + copied) >>> 2] = words[(from + copied) >>> 2]!
+    }
+    for (; copied < length; copied++) bytes[to + copied] = bytes[from + copied]!
+    for (; copied % 4 !== 0; copied++) bytes[to + copied] = 0
   }
 
   #interface(index: number, link: number): Interface {
@@ -155,19 +191,25 @@ export class RecordPcapng {
     return found
   }
 
-  #append(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#bytes.set(bytes, this.#reserve(bytes.length))
+  /** Moves the record where the cursor is and those behind it, so that at least so many bytes are free before them. */
+  #makeRoom(bytes: number): void {
+    const { at } = this.#cursor
+    const rest = this.#bytes.subarray(at)
+    // And some more for those that come, so that they are not moved for each block.
+    const start = (this.#length + bytes + (rest.length >> 3) + 256) & ~7
+    const moved = new Uint8Array(start + rest.length)
+    moved.set(this.#bytes.subarray(0, this.#length))
+    moved.set(rest, start)
+    this.#use(moved, start)
+    this.#cursor.next()
   }
 
-  #reserve(length: number): number {
-    const at = this.#length
-    if (at + length > this.#bytes.length) {
-      const grown = new Uint8Array(2 * (at + length))
-      grown.set(this.#bytes.subarray(0, at))
-      this.#bytes = grown
-      this.#view = new DataView(grown.buffer)
-    }
-    this.#length = at + length
-    return at
+  #use(bytes: Uint8Array, start: number): void {
+    this.#bytes = bytes
+    this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2)
+    this.#cursor = new RecordCursor(inputOf(bytes), start, bytes.length)
   }
 }
+
+/** What an option begins with: its code and length, as one word. */
+const option = (code: number, length: number) => (LITTLE_ENDIAN ? code + length * 0x10000 : code * 0x10000 + length)

@@ -57,7 +57,8 @@ const AT = {
   link: PACKET_RECORD.fields.link.offset, point: PACKET_RECORD.fields.point.offset, flags: PACKET_RECORD.fields.flags.offset, gsoSize: PACKET_RECORD.fields.gso_size.offset,
 } as const
 
-const ALIGNMENT = 8
+/** Where the next record begins. */
+const align = (length: number) => (length + 7) & ~7
 
 /** A packet as the module recorded it; `D` is how devices are told. */
 export interface PacketRecord<D> {
@@ -115,21 +116,21 @@ const lowHalf = LITTLE_ENDIAN ? 0 : 4
 export class RecordCursor {
   readonly input: Input
   readonly #end: number
-  #next: number
-  /** Where the record begins, its type (RECORD_TYPE, or one to be passed over), and where the bytes of its packet begin. */
+  /** Where the record begins, its type (RECORD_TYPE, or one to be passed over), where the bytes of its packet begin, and where the next record does. */
   at = 0
   type = 0
   dataAt = 0
+  nextAt: number
 
   constructor(input: Input, start: number, end: number) {
     this.input = input
-    this.#next = start
+    this.nextAt = start
     this.#end = end
   }
 
   /** False: there is no other. @throws NfkitError EBADMSG with the place of what is malformed */
   next(): boolean {
-    const at = this.#next
+    const at = this.nextAt
     if (at >= this.#end) return false
     const { view } = this.input
     const rest = this.#end - at
@@ -144,7 +145,7 @@ export class RecordCursor {
     this.dataAt = at + header
     if (this.type === RECORD_TYPE.packet) this.#checkPacket(header, length)
     else if (this.type === RECORD_TYPE.event && header < EVENT_RECORD.size) throw malformed(at, `an event of ${header} bytes`)
-    this.#next = Math.min(at + Math.ceil(length / ALIGNMENT) * ALIGNMENT, this.#end)
+    this.nextAt = Math.min(at + align(length), this.#end)
     return true
   }
 

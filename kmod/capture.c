@@ -6,6 +6,7 @@
 #include <linux/skbuff.h>
 #include <linux/vmalloc.h>
 
+#include "frame.h"
 #include "reader.h"
 
 #define NFKIT_DEFAULT_BUFFER	(1024 * 1024)

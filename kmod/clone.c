@@ -6,7 +6,7 @@
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 
-#include "nfkit.h"
+#include "clone.h"
 
 /* Whether it is this packet's turn: the first of every so many, or by chance. */
 static bool nfkit_is_sampled(struct nfkit_sinks *sinks)
@@ -65,19 +65,17 @@ static bool nfkit_capture(struct nfkit_target *target, struct sk_buff *skb,
 	return true;
 }
 
-/* A copy for each sink; whether one was taken. Under RCU. */
+/* A copy for each sink; whether one was taken. */
 static bool nfkit_sinks_copy(struct nfkit_target *target,
-			     struct nfkit_sinks *sinks, struct sk_buff *skb,
+			     struct nfkit_sinks *sinks,
+			     struct nfkit_counters *counters,
+			     struct sk_buff *skb,
 			     const struct nf_hook_state *state, u8 point)
 {
-	struct sk_buff *frame = NULL;
 	bool taken = false;
-	unsigned int i;
 
-	for (i = 0; i < sinks->count; i++)
-		taken |= nfkit_layer2(&sinks->outputs[i], skb, state, &frame,
-				      i + 1 == sinks->count);
-	consume_skb(frame);
+	if (sinks->count)
+		taken = nfkit_layer2(sinks, counters, skb, state);
 	if (sinks->flags & NFKIT_TARGET_REROUTE)
 		taken |= nfkit_reroute(&sinks->reroute, skb, state);
 	if (sinks->flags & NFKIT_TARGET_CAPTURE)
@@ -85,24 +83,18 @@ static bool nfkit_sinks_copy(struct nfkit_target *target,
 	return taken;
 }
 
-/* With softirqs disabled; the packet stays as it is. */
-void nfkit_clone(struct nfkit_target *target, struct sk_buff *skb,
-		 const struct nf_hook_state *state, u8 point)
+void nfkit_clone_to(struct nfkit_target *target, struct nfkit_sinks *sinks,
+		    struct nfkit_counters *counters, struct sk_buff *skb,
+		    const struct nf_hook_state *state, u8 point)
 {
-	struct nfkit_sinks *sinks;
-
-	nfkit_count(target, NFKIT_SEEN);
-	rcu_read_lock();
-	sinks = rcu_dereference(target->sinks);
 	if (!sinks)
-		nfkit_count(target, NFKIT_NO_TARGET);
+		nfkit_count_here(counters, NFKIT_NO_TARGET, 1);
 	else if (!nfkit_is_sampled(sinks))
-		nfkit_count(target, NFKIT_SAMPLED_OUT);
+		nfkit_count_here(counters, NFKIT_SAMPLED_OUT, 1);
 	else if (!nfkit_is_within_rate(sinks))
-		nfkit_count(target, NFKIT_LIMITED);
+		nfkit_count_here(counters, NFKIT_LIMITED, 1);
 	else
-		nfkit_sinks_copy(target, sinks, skb, state, point);
-	rcu_read_unlock();
+		nfkit_sinks_copy(target, sinks, counters, skb, state, point);
 }
 
 /*
@@ -112,36 +104,13 @@ void nfkit_clone(struct nfkit_target *target, struct sk_buff *skb,
 bool nfkit_redirect(struct nfkit_target *target, struct sk_buff *skb,
 		    const struct nf_hook_state *state, u8 point)
 {
-	struct nfkit_sinks *sinks;
-	bool taken = false;
+	struct nfkit_counters *counters = this_cpu_ptr(target->counters);
+	struct nfkit_sinks *sinks = rcu_dereference(target->sinks);
 
-	nfkit_count(target, NFKIT_SEEN);
-	rcu_read_lock();
-	sinks = rcu_dereference(target->sinks);
+	nfkit_count_here(counters, NFKIT_SEEN, 1);
 	if (sinks)
-		taken = nfkit_sinks_copy(target, sinks, skb, state, point);
-	else
-		nfkit_count(target, NFKIT_NO_TARGET);
-	rcu_read_unlock();
-	return taken;
-}
-
-/* The targets of a rule that names devices, which have no other sink. */
-void nfkit_clone_devices(struct nfkit_target *const *targets,
-			 unsigned int count, struct sk_buff *skb,
-			 const struct nf_hook_state *state)
-{
-	struct sk_buff *frame = NULL;
-	struct nfkit_sinks *sinks;
-	unsigned int i;
-
-	rcu_read_lock();
-	for (i = 0; i < count; i++) {
-		nfkit_count(targets[i], NFKIT_SEEN);
-		sinks = rcu_dereference(targets[i]->sinks);
-		nfkit_layer2(&sinks->outputs[0], skb, state, &frame,
-			     i + 1 == count);
-	}
-	rcu_read_unlock();
-	consume_skb(frame);
+		return nfkit_sinks_copy(target, sinks, counters, skb, state,
+					point);
+	nfkit_count_here(counters, NFKIT_NO_TARGET, 1);
+	return false;
 }

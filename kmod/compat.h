@@ -3,6 +3,7 @@
 #ifndef NFKIT_COMPAT_H
 #define NFKIT_COMPAT_H
 
+#include <linux/filter.h>
 #include <linux/hrtimer.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter_bridge.h>
@@ -50,6 +51,17 @@ static inline void nfkit_free_netdev_dummy(struct net_device *dev)
 	free_netdev(dev);
 }
 #endif
+
+/* With softirqs disabled, so that it stays on this CPU. */
+static inline u32 nfkit_bpf_run(const struct bpf_prog *program,
+				const struct sk_buff *skb)
+{
+#ifdef HAVE_BPF_PROG_RUN
+	return bpf_prog_run(program, skb);
+#else
+	return BPF_PROG_RUN(program, skb);
+#endif
+}
 
 static inline void nfkit_napi_add(struct net_device *dev,
 				  struct napi_struct *napi,

@@ -7,48 +7,32 @@
  * device and is for nobody, 00:00:00:00:00:00.
  */
 #include <linux/etherdevice.h>
-#include <linux/if_arp.h>
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
 
 #include "compat.h"
+#include "frame.h"
 #include "nfkit.h"
 
-static bool nfkit_is_ip(const struct nf_hook_state *state)
+/* All of a packet that is linear, in a part of a page, which is had soonest. */
+static struct sk_buff *nfkit_copy_linear(struct sk_buff *skb, unsigned int room,
+					 unsigned int size)
 {
-	return state->pf == NFPROTO_IPV4 || state->pf == NFPROTO_IPV6;
-}
+	struct sk_buff *copy;
+	void *head;
 
-/* How long the MAC header before skb->data is; negative: there is none. */
-int nfkit_mac_len(const struct sk_buff *skb, const struct nf_hook_state *state)
-{
-	const struct net_device *dev = state->in ?: state->out;
-	long len;
-
-	if (!skb_mac_header_was_set(skb))
-		return -1;
-	if (nfkit_is_ip(state)) {
-		if (state->hook == NF_INET_LOCAL_OUT || !skb->skb_iif)
-			return -1;
-		dev = state->in;
+	head = napi_alloc_frag(size);
+	if (!head)
+		return NULL;
+	copy = build_skb(head, size);
+	if (!copy) {
+		skb_free_frag(head);
+		return NULL;
 	}
-	if (dev && dev->type != ARPHRD_ETHER && dev->type != ARPHRD_LOOPBACK)
-		return -1;
-	len = skb->data - skb_mac_header(skb);
-	/* At egress the data begins with it. */
-	if (!len && state->pf == NFPROTO_NETDEV)
-		return 0;
-	return len >= ETH_HLEN && len <= ETH_HLEN + 2 * VLAN_HLEN ? len : -1;
-}
-
-/*
- * Past the route of a forwarded packet its MAC header is written over, in the
- * head that clones share; before, whoever changes a packet looks for clones.
- */
-static bool nfkit_is_rewritten(const struct nf_hook_state *state)
-{
-	return nfkit_is_ip(state) && state->hook != NF_INET_LOCAL_IN &&
-	       state->hook != NF_INET_PRE_ROUTING;
+	skb_reserve(copy, room);
+	memcpy(__skb_put(copy, skb->len), skb->data, skb->len);
+	skb_copy_header(copy, skb);
+	return copy;
 }
 
 /* From skb->data on, with a head of its own. */
@@ -56,9 +40,15 @@ static struct sk_buff *nfkit_copy_head(struct sk_buff *skb, int room)
 {
 	int headroom = skb_headroom(skb);
 	struct sk_buff *copy;
+	unsigned int size;
 
 	room = max(room, headroom);
-	copy = __pskb_copy(skb, room, GFP_ATOMIC);
+	size = SKB_DATA_ALIGN(room + skb->len) +
+	       SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	if (!skb_is_nonlinear(skb) && size <= PAGE_SIZE)
+		copy = nfkit_copy_linear(skb, room, size);
+	else
+		copy = __pskb_copy(skb, room, GFP_ATOMIC);
 	if (copy && room != headroom)
 		skb_headers_offset_update(copy, room - headroom);
 	return copy;
@@ -100,36 +90,19 @@ static struct sk_buff *nfkit_frame_without_header(struct sk_buff *skb,
 	return copy;
 }
 
-/* What leaves by devices, before one of them changes its own. */
-struct sk_buff *nfkit_frame(struct sk_buff *skb,
-			    const struct nf_hook_state *state,
-			    const struct net_device *dev)
+/* As nfkit_frame(), where the packet's head cannot be shared. */
+struct sk_buff *nfkit_frame_with_head(struct sk_buff *skb,
+				      const struct nf_hook_state *state,
+				      const struct net_device *dev, int mac_len)
 {
 	int room = LL_RESERVED_SPACE(dev);
-	int mac_len = nfkit_mac_len(skb, state);
 	struct sk_buff *copy;
 
-	if (mac_len < 0) {
-		copy = nfkit_frame_without_header(skb, state, room);
-	} else if (nfkit_is_rewritten(state)) {
-		__skb_push(skb, mac_len);
-		copy = nfkit_copy_head(skb, room);
-		__skb_pull(skb, mac_len);
-	} else {
-		copy = skb_clone(skb, GFP_ATOMIC);
-		if (copy)
-			__skb_push(copy, mac_len);
-	}
-	if (!copy)
-		return NULL;
-	skb_scrub_packet(copy, false);
-	skb_clear_tstamp(copy);
-	skb_forward_csum(copy);
-	skb_reset_mac_header(copy);
-	skb_reset_mac_len(copy);
-	/* A bridge has moved past tags that the frame still has. */
-	if (mac_len > ETH_HLEN)
-		copy->protocol = eth_hdr(copy)->h_proto;
+	if (mac_len < 0)
+		return nfkit_frame_without_header(skb, state, room);
+	__skb_push(skb, mac_len);
+	copy = nfkit_copy_head(skb, room);
+	__skb_pull(skb, mac_len);
 	return copy;
 }
 

@@ -9,7 +9,9 @@
 #include <linux/netfilter_ipv6.h>
 #include <linux/skbuff.h>
 
+#include "clone.h"
 #include "compat.h"
+#include "frame.h"
 #include "hook.h"
 
 /* VLAN tags that a frame may have in it, beside one that was taken off. */
@@ -29,27 +31,24 @@ static void nfkit_hook_count(struct nfkit_hook_counters *counters,
 	nfkit_hook_add(counters, counter, 1);
 }
 
-static bool nfkit_hook_is_at(const int *wanted, int ifindex)
+static bool nfkit_hook_is_at(int wanted, const struct net_device *dev)
 {
-	int index = READ_ONCE(*wanted);
-
-	return !index || index == ifindex;
+	return !wanted || (dev && wanted == dev->ifindex);
 }
 
-static bool nfkit_hook_is_for(const struct nfkit_hook_definition *definition,
-			      const struct sk_buff *skb,
-			      const struct nf_hook_state *state)
+static noinline bool
+nfkit_hook_is_for(const struct nfkit_hook_definition *definition,
+		  const struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	const int *wanted = definition->ifindex;
+	const int *ifindex = definition->ifindex;
+	int in = READ_ONCE(ifindex[NFKIT_HOOK_PHYSIN]);
+	int out = READ_ONCE(ifindex[NFKIT_HOOK_PHYSOUT]);
 
-	return nfkit_hook_is_at(&wanted[NFKIT_HOOK_IN],
-				state->in ? state->in->ifindex : 0) &&
-	       nfkit_hook_is_at(&wanted[NFKIT_HOOK_OUT],
-				state->out ? state->out->ifindex : 0) &&
-	       nfkit_hook_is_at(&wanted[NFKIT_HOOK_PHYSIN],
-				nfkit_physin(skb)) &&
-	       nfkit_hook_is_at(&wanted[NFKIT_HOOK_PHYSOUT],
-				nfkit_physout(skb));
+	return nfkit_hook_is_at(READ_ONCE(ifindex[NFKIT_HOOK_IN]), state->in) &&
+	       nfkit_hook_is_at(READ_ONCE(ifindex[NFKIT_HOOK_OUT]),
+				state->out) &&
+	       (!in || in == nfkit_physin(skb)) &&
+	       (!out || out == nfkit_physout(skb));
 }
 
 static bool nfkit_hook_is_ethernet(const struct net_device *dev)
@@ -115,22 +114,36 @@ static int nfkit_hook_ip_offset(const struct sk_buff *skb,
 	return offset >= 0 && offset <= skb->len ? offset : -1;
 }
 
-/*
- * Lets the program see the packet from the header of its link type on. False:
- * it could not; then the reason has been counted.
- */
-static bool nfkit_hook_run(const struct nfkit_hook_definition *definition,
-			   struct sk_buff *skb,
-			   const struct nf_hook_state *state,
-			   struct nfkit_hook_counters *counters, u32 *answer)
+static __always_inline bool
+nfkit_hook_answer(const struct nfkit_hook_definition *definition,
+			      const struct sk_buff *skb,
+			      struct nfkit_hook_counters *counters)
 {
-	bool frames = state->pf == NFPROTO_BRIDGE || state->pf == NFPROTO_NETDEV;
+	u32 answer = nfkit_bpf_run(definition->program, skb);
+
+	if (answer == NFKIT_BPF_UNDECIDED &&
+	    definition->config.flags & NFKIT_HOOK_UNDECIDED) {
+		nfkit_hook_count(counters, NFKIT_HOOK_IS_UNDECIDED);
+		return false;
+	}
+	return answer;
+}
+
+/*
+ * Lets the program see the packet from the header of its link type on. If it
+ * could not, the reason has been counted.
+ */
+static noinline bool
+nfkit_hook_matches_from(const struct nfkit_hook_definition *definition,
+			struct sk_buff *skb, const struct nf_hook_state *state,
+			struct nfkit_hook_counters *counters)
+{
+	bool matches;
 	int pull = 0;
 	int push = 0;
 
 	if (definition->config.link == NFKIT_LINK_RAW) {
-		if (frames)
-			pull = nfkit_hook_ip_offset(skb, state);
+		pull = nfkit_hook_ip_offset(skb, state);
 		if (pull < 0)
 			goto no_header;
 		/* Programs know the data that is not linear, but not what is before it. */
@@ -152,35 +165,29 @@ static bool nfkit_hook_run(const struct nfkit_hook_definition *definition,
 		__skb_pull(skb, pull);
 	else if (push)
 		__skb_push(skb, push);
-	*answer = bpf_prog_run_pin_on_cpu(definition->program, skb);
+	matches = nfkit_hook_answer(definition, skb, counters);
 	if (pull)
 		__skb_push(skb, pull);
 	else if (push)
 		__skb_pull(skb, push);
-	return true;
+	return matches;
 
 no_header:
 	nfkit_hook_count(counters, NFKIT_HOOK_NO_HEADER);
 	return false;
 }
 
+/* At the IP hook points data begins with the header that RAW is. */
 static bool nfkit_hook_matches(const struct nfkit_hook_definition *definition,
 			       struct sk_buff *skb,
 			       const struct nf_hook_state *state,
 			       struct nfkit_hook_counters *counters)
 {
-	u32 answer;
-
 	if (!definition->program)
 		return true;
-	if (!nfkit_hook_run(definition, skb, state, counters, &answer))
-		return false;
-	if (answer == NFKIT_BPF_UNDECIDED &&
-	    definition->config.flags & NFKIT_HOOK_UNDECIDED) {
-		nfkit_hook_count(counters, NFKIT_HOOK_IS_UNDECIDED);
-		return false;
-	}
-	return answer;
+	if (definition->config.link == NFKIT_LINK_RAW && nfkit_is_ip(state))
+		return nfkit_hook_answer(definition, skb, counters);
+	return nfkit_hook_matches_from(definition, skb, state, counters);
 }
 
 static unsigned int nfkit_hook_length(const struct sk_buff *skb,
@@ -228,10 +235,10 @@ static int nfkit_hook_reroute(struct sk_buff *skb,
 }
 
 /* What becomes of a packet that goes on, with a verdict of the kernel's. */
-static unsigned int nfkit_hook_pass(const struct nfkit_hook_definition *definition,
-				    struct sk_buff *skb,
-				    const struct nf_hook_state *state,
-				    struct nfkit_hook_counters *counters)
+static noinline unsigned int
+nfkit_hook_pass(const struct nfkit_hook_definition *definition,
+		struct sk_buff *skb, const struct nf_hook_state *state,
+		struct nfkit_hook_counters *counters)
 {
 	const struct nfkit_hook_set *set = &definition->config;
 	u32 mark = skb->mark;
@@ -259,30 +266,59 @@ static unsigned int nfkit_hook_pass(const struct nfkit_hook_definition *definiti
 	       (set->flags & NFKIT_HOOK_BYPASS ? NF_VERDICT_FLAG_QUEUE_BYPASS : 0);
 }
 
-static unsigned int nfkit_hook_verdict(const struct nfkit_hook_definition *definition,
-				       struct sk_buff *skb,
-				       const struct nf_hook_state *state,
-				       struct nfkit_hook_counters *counters)
+static noinline unsigned int
+nfkit_hook_redirect(const struct nfkit_hook_definition *definition,
+		    struct sk_buff *skb, const struct nf_hook_state *state,
+		    struct nfkit_hook_counters *counters)
 {
 	const struct nfkit_hook_set *set = &definition->config;
-	bool drop = set->verdict == NFKIT_VERDICT_DROP;
 
-	if (set->verdict == NFKIT_VERDICT_REDIRECT) {
-		if (nfkit_redirect(definition->target, skb, state, set->point)) {
-			nfkit_hook_count(counters, NFKIT_HOOK_REDIRECTED);
-			consume_skb(skb);
-			return NF_STOLEN;
-		}
-		nfkit_hook_count(counters, NFKIT_HOOK_NOT_TAKEN);
-		drop = set->flags & NFKIT_HOOK_FAIL_DROP;
-	} else if (definition->target) {
-		nfkit_clone(definition->target, skb, state, set->point);
+	if (nfkit_redirect(definition->target, skb, state, set->point)) {
+		nfkit_hook_count(counters, NFKIT_HOOK_REDIRECTED);
+		consume_skb(skb);
+		return NF_STOLEN;
 	}
-	if (drop) {
+	nfkit_hook_count(counters, NFKIT_HOOK_NOT_TAKEN);
+	if (!(set->flags & NFKIT_HOOK_FAIL_DROP))
+		return nfkit_hook_pass(definition, skb, state, counters);
+	nfkit_hook_count(counters, NFKIT_HOOK_DROPPED);
+	return NF_DROP;
+}
+
+static unsigned int
+nfkit_hook_matched(const struct nfkit_hook_definition *definition,
+		   struct sk_buff *skb, const struct nf_hook_state *state,
+		   struct nfkit_hook_counters *counters)
+{
+	const struct nfkit_hook_set *set = &definition->config;
+
+	nfkit_hook_count(counters, NFKIT_HOOK_MATCHED);
+	nfkit_hook_add(counters, NFKIT_HOOK_BYTES,
+		       nfkit_hook_length(skb, state));
+	if (set->verdict == NFKIT_VERDICT_REDIRECT)
+		return nfkit_hook_redirect(definition, skb, state, counters);
+	if (definition->target)
+		nfkit_clone(definition->target, skb, state, set->point);
+	if (set->verdict == NFKIT_VERDICT_DROP) {
 		nfkit_hook_count(counters, NFKIT_HOOK_DROPPED);
 		return NF_DROP;
 	}
-	return nfkit_hook_pass(definition, skb, state, counters);
+	if (set->verdict != NFKIT_VERDICT_ACCEPT || set->flags & NFKIT_HOOK_MARK)
+		return nfkit_hook_pass(definition, skb, state, counters);
+	nfkit_hook_count(counters, NFKIT_HOOK_ACCEPTED);
+	return NF_ACCEPT;
+}
+
+static noinline unsigned int
+nfkit_hook_in_process(void *place, struct sk_buff *skb,
+		      const struct nf_hook_state *state)
+{
+	unsigned int verdict;
+
+	local_bh_disable();
+	verdict = nfkit_hook_packet(place, skb, state);
+	local_bh_enable();
+	return verdict;
 }
 
 /* Under RCU; at LOCAL_OUT also from process context. */
@@ -292,20 +328,15 @@ unsigned int nfkit_hook_packet(void *priv, struct sk_buff *skb,
 	const struct nfkit_hook_place *place = priv;
 	const struct nfkit_hook_definition *definition;
 	struct nfkit_hook_counters *counters;
-	unsigned int verdict = NF_ACCEPT;
 
+	if (unlikely(!in_softirq()))
+		return nfkit_hook_in_process(priv, skb, state);
 	definition = rcu_dereference(place->definition);
 	if (definition->devices && !nfkit_hook_is_for(definition, skb, state))
 		return NF_ACCEPT;
-	local_bh_disable();
 	counters = this_cpu_ptr(definition->counters);
 	nfkit_hook_count(counters, NFKIT_HOOK_SEEN);
-	if (nfkit_hook_matches(definition, skb, state, counters)) {
-		nfkit_hook_count(counters, NFKIT_HOOK_MATCHED);
-		nfkit_hook_add(counters, NFKIT_HOOK_BYTES,
-			       nfkit_hook_length(skb, state));
-		verdict = nfkit_hook_verdict(definition, skb, state, counters);
-	}
-	local_bh_enable();
-	return verdict;
+	if (!nfkit_hook_matches(definition, skb, state, counters))
+		return NF_ACCEPT;
+	return nfkit_hook_matched(definition, skb, state, counters);
 }

@@ -119,6 +119,7 @@ bool nfkit_hook_place_fits(const struct nfkit_hook_set *a,
 void nfkit_hook_find_devices(struct net *net,
 			     struct nfkit_hook_definition *definition)
 {
+	const struct nfkit_hook_set *set = &definition->config;
 	unsigned int which;
 
 	rcu_read_lock();
@@ -126,10 +127,13 @@ void nfkit_hook_find_devices(struct net *net,
 		const char *name;
 		const struct net_device *dev;
 
-		name = nfkit_hook_device_name(&definition->config, which);
+		name = nfkit_hook_device_name(set, which);
 		if (!*name)
 			continue;
-		definition->devices = true;
+		/* Where packets of one device come from, none other has to be told apart. */
+		if (nfkit_point_row(set->point)->pf != NFPROTO_NETDEV ||
+		    name != nfkit_hook_place_name(set))
+			definition->devices = true;
 		dev = dev_get_by_name_rcu(net, name);
 		definition->ifindex[which] =
 			dev && !strcmp(dev->name, name) ? dev->ifindex :

@@ -6,8 +6,9 @@
 #include <net/rtnetlink.h>
 #include <net/sch_generic.h>
 
-#include "compat.h"
+#include "frame.h"
 #include "nfkit.h"
+#include "sending.h"
 
 /*
  * Devices whose frames do not come back to netfilter before they are sent: those
@@ -23,8 +24,9 @@ bool nfkit_layer2_direct(const struct net_device *dev)
 			    dev->rtnl_link_ops->kind) >= 0;
 }
 
-static bool nfkit_layer2_fits(const struct sk_buff *skb,
-			      const struct net_device *dev, u32 snaplen)
+static __always_inline bool nfkit_layer2_fits(const struct sk_buff *skb,
+					      const struct net_device *dev,
+					      u32 snaplen)
 {
 	unsigned int mtu = READ_ONCE(dev->mtu);
 	/* At egress the data begins with the MAC header, which no MTU counts. */
@@ -37,13 +39,11 @@ static bool nfkit_layer2_fits(const struct sk_buff *skb,
 }
 
 /* Why there is no copy; NFKIT_CLONED: there can be one. */
-static enum nfkit_counter nfkit_layer2_check(const struct nfkit_output *output,
-					     const struct sk_buff *skb,
-					     const struct net_device *dev,
-					     const struct nf_hook_state *state,
-					     bool direct)
+static __always_inline enum nfkit_counter
+nfkit_layer2_check(const struct sk_buff *skb, const struct net_device *dev,
+		   const struct nf_hook_state *state, u32 snaplen)
 {
-	if (nfkit_queue_sending())
+	if (nfkit_is_sending())
 		return NFKIT_LOOP;
 	if (!dev)
 		return NFKIT_NO_DEVICE;
@@ -51,87 +51,56 @@ static enum nfkit_counter nfkit_layer2_check(const struct nfkit_output *output,
 	if (dev == state->in || dev == state->out || dev == skb->dev ||
 	    dev->ifindex == skb->skb_iif)
 		return NFKIT_SAME_DEVICE;
-	if (!nfkit_layer2_fits(skb, dev, output->sinks->snaplen))
+	if (!nfkit_layer2_fits(skb, dev, snaplen))
 		return NFKIT_TOO_BIG;
-	return !direct && nfkit_queue_full(output) ? NFKIT_QUEUE_FULL :
-						     NFKIT_CLONED;
+	return NFKIT_CLONED;
 }
 
-/* The copy of an output; the last one needs not leave the frame to others. */
-static struct sk_buff *nfkit_layer2_copy(const struct nfkit_output *output,
-					 struct sk_buff *skb,
-					 struct net_device *dev,
-					 const struct nf_hook_state *state,
-					 struct sk_buff **frame, bool last)
-{
-	struct sk_buff *copy;
-
-	if (!*frame)
-		*frame = nfkit_frame(skb, state, dev);
-	if (!*frame)
-		return NULL;
-	if (last) {
-		copy = *frame;
-		*frame = NULL;
-	} else {
-		copy = skb_clone(*frame, GFP_ATOMIC);
-		if (!copy)
-			return NULL;
-	}
-	copy->dev = dev;
-	return nfkit_frame_edit(copy, output);
-}
-
-/*
- * With softirqs disabled, under RCU; the packet stays as it is. What the outputs
- * of a packet have in common is kept in @frame. Whether the copy was taken.
- */
-bool nfkit_layer2(struct nfkit_output *output, struct sk_buff *skb,
+/* One of the frame that is kept for all outputs, of which the last takes it. */
+static __always_inline struct sk_buff *
+nfkit_layer2_copy(struct sk_buff *skb, struct net_device *dev,
 		  const struct nf_hook_state *state, struct sk_buff **frame,
 		  bool last)
 {
-	struct net_device *dev = rcu_dereference(output->dev);
-	bool direct = dev && READ_ONCE(output->direct) == dev &&
-		      !(output->sinks->flags & NFKIT_TARGET_DEFER) &&
-		      !nfkit_is_duplicating();
-	struct sk_buff *copy = NULL;
-	enum nfkit_counter result;
-	bool sent;
+	struct sk_buff *copy = *frame;
 
-	result = nfkit_layer2_check(output, skb, dev, state, direct);
-	if (result == NFKIT_CLONED) {
-		copy = nfkit_layer2_copy(output, skb, dev, state, frame, last);
-		if (!copy)
-			result = NFKIT_NO_MEMORY;
+	if (!copy) {
+		copy = nfkit_frame(skb, state, dev);
+		if (unlikely(!copy))
+			return NULL;
 	}
-	nfkit_count_output(output, result, 1);
-	if (!copy)
-		return false;
-	if (!direct) {
-		nfkit_queue_add(output, copy);
-		return true;
+	*frame = NULL;
+	if (!last) {
+		*frame = copy;
+		copy = skb_clone(copy, GFP_ATOMIC);
+		if (unlikely(!copy))
+			return NULL;
 	}
-	nfkit_queue_send_begin();
-	sent = nfkit_layer2_send(output, copy);
-	nfkit_queue_send_end();
-	return sent;
+	copy->dev = dev;
+	return copy;
 }
 
-static enum nfkit_counter nfkit_layer2_xmit(const struct nfkit_output *output,
-					    struct sk_buff *skb)
+/* netif_running() and netif_carrier_ok(), in one look. */
+static __always_inline bool nfkit_layer2_is_up(const struct net_device *dev)
 {
-	const struct net_device *dev = skb->dev;
-	unsigned int length = skb->len;
+	unsigned long state = READ_ONCE(dev->state);
 
+	return (state & (BIT(__LINK_STATE_START) | BIT(__LINK_STATE_NOCARRIER))) ==
+	       BIT(__LINK_STATE_START);
+}
+
+/* One frame, by a device that is up. */
+static __always_inline enum nfkit_counter
+nfkit_layer2_xmit(struct sk_buff *skb, const struct net_device *dev)
+{
 	switch (dev_queue_xmit(skb)) {
 	case NET_XMIT_CN:
 		/* That of a device which is just going down, or coming up. */
-		if (qdisc_tx_is_noop(dev))
+		if (unlikely(qdisc_tx_is_noop(dev)))
 			return NFKIT_DEVICE_DOWN;
 		/* It took this one, and dropped another. */
 		fallthrough;
 	case NET_XMIT_SUCCESS:
-		nfkit_count_output(output, NFKIT_BYTES, length);
 		return NFKIT_SENT;
 	case -ENETDOWN:
 		return NFKIT_DEVICE_DOWN;
@@ -143,19 +112,198 @@ static enum nfkit_counter nfkit_layer2_xmit(const struct nfkit_output *output,
 /* Sends a copy, a list if it is in segments. Whether the device took it. */
 bool nfkit_layer2_send(const struct nfkit_output *output, struct sk_buff *skb)
 {
-	const struct net_device *dev = skb->dev;
 	enum nfkit_counter result = NFKIT_DEVICE_DOWN;
+	const struct net_device *dev = skb->dev;
+	unsigned int length;
 	struct sk_buff *next;
 
-	if (netif_running(dev) && netif_carrier_ok(dev)) {
+	if (nfkit_layer2_is_up(dev)) {
 		do {
 			next = skb->next;
 			skb_mark_not_on_list(skb);
-			result = nfkit_layer2_xmit(output, skb);
+			length = skb->len;
+			result = nfkit_layer2_xmit(skb, dev);
+			if (result == NFKIT_SENT)
+				nfkit_count_output(output, NFKIT_BYTES, length);
 			skb = next;
 		} while (skb && result == NFKIT_SENT);
 	}
 	kfree_skb_list(skb);
 	nfkit_count_output(output, result, 1);
 	return result == NFKIT_SENT;
+}
+
+static void nfkit_layer2_count_sent(struct nfkit_counters *counters,
+				    unsigned int bytes)
+{
+	nfkit_count_here(counters, NFKIT_CLONED, 1);
+	nfkit_count_here(counters, NFKIT_SENT, 1);
+	nfkit_count_here(counters, NFKIT_BYTES, bytes);
+}
+
+/* The same at once, for what is a single frame nearly always, and counts it. */
+static __always_inline bool
+nfkit_layer2_send_now(const struct nfkit_output *output,
+		      const struct net_device *dev, struct sk_buff *skb,
+		      struct nfkit_counters *counters)
+{
+	unsigned int length = skb->len;
+	enum nfkit_counter result;
+	bool sent;
+
+	nfkit_send_begin();
+	if (unlikely(skb->next || !nfkit_layer2_is_up(dev))) {
+		nfkit_count_output(output, NFKIT_CLONED, 1);
+		sent = nfkit_layer2_send(output, skb);
+		nfkit_send_end();
+		return sent;
+	}
+	result = nfkit_layer2_xmit(skb, dev);
+	nfkit_send_end();
+	if (unlikely(result != NFKIT_SENT)) {
+		nfkit_count_output(output, NFKIT_CLONED, 1);
+		nfkit_count_output(output, result, 1);
+		return false;
+	}
+	nfkit_layer2_count_sent(counters, length);
+	if (output->counters)
+		nfkit_layer2_count_sent(this_cpu_ptr(output->counters), length);
+	return true;
+}
+
+/*
+ * With softirqs disabled, under RCU; the packet stays as it is. What the outputs
+ * of a packet have in common is kept in @frame; @counters are the target's.
+ * Whether the copy was taken.
+ */
+static noinline bool nfkit_layer2_any(struct nfkit_output *output,
+				      struct nfkit_counters *counters,
+				      struct sk_buff *skb,
+				      const struct nf_hook_state *state,
+				      struct sk_buff **frame, bool last)
+{
+	struct net_device *dev = rcu_dereference(output->dev);
+	bool direct = dev && rcu_access_pointer(output->direct) == dev &&
+		      !nfkit_is_duplicating();
+	struct sk_buff *copy = NULL;
+	enum nfkit_counter result;
+
+	result = nfkit_layer2_check(skb, dev, state, output->sinks->snaplen);
+	if (result == NFKIT_CLONED && !direct && nfkit_queue_full(output))
+		result = NFKIT_QUEUE_FULL;
+	if (result == NFKIT_CLONED) {
+		copy = nfkit_layer2_copy(skb, dev, state, frame, last);
+		if (copy && output->edits)
+			copy = nfkit_frame_edit(copy, output);
+		if (!copy)
+			result = NFKIT_NO_MEMORY;
+	}
+	if (!copy) {
+		nfkit_count_output(output, result, 1);
+		return false;
+	}
+	if (direct)
+		return nfkit_layer2_send_now(output, dev, copy, counters);
+	nfkit_count_output(output, NFKIT_CLONED, 1);
+	nfkit_queue_add(output, copy);
+	return true;
+}
+
+/* Whether the frame as it is can leave at once, by @dev if there is one. */
+static __always_inline bool
+nfkit_layer2_is_plain(const struct net_device *dev, const struct sk_buff *skb,
+		      const struct nf_hook_state *state)
+{
+	return dev && !nfkit_is_duplicating() &&
+	       nfkit_layer2_check(skb, dev, state, 0) == NFKIT_CLONED;
+}
+
+/*
+ * As nfkit_layer2_any(). What nearly every packet meets is here in a row, and in
+ * no function of its own: each call has its price.
+ */
+static __always_inline bool
+nfkit_layer2_output(struct nfkit_output *output,
+		    struct nfkit_counters *counters, struct sk_buff *skb,
+		    const struct nf_hook_state *state, struct sk_buff **frame,
+		    bool last)
+{
+	struct net_device *dev = rcu_dereference(output->direct);
+	struct sk_buff *copy;
+
+	if (unlikely(output->edits || !nfkit_layer2_is_plain(dev, skb, state)))
+		return nfkit_layer2_any(output, counters, skb, state, frame,
+					last);
+	copy = nfkit_layer2_copy(skb, dev, state, frame, last);
+	if (likely(copy))
+		return nfkit_layer2_send_now(output, dev, copy, counters);
+	nfkit_count_output(output, NFKIT_NO_MEMORY, 1);
+	return false;
+}
+
+static noinline bool nfkit_layer2_alone(struct nfkit_output *output,
+					struct nfkit_counters *counters,
+					struct sk_buff *skb,
+					const struct nf_hook_state *state)
+{
+	struct sk_buff *frame = NULL;
+
+	return nfkit_layer2_any(output, counters, skb, state, &frame, true);
+}
+
+/* The only output of a plain target. */
+bool nfkit_layer2_one(struct nfkit_output *output,
+		      struct nfkit_counters *counters, struct sk_buff *skb,
+		      const struct nf_hook_state *state)
+{
+	struct net_device *dev = rcu_dereference(output->direct);
+	struct sk_buff *frame = NULL;
+	struct sk_buff *copy;
+
+	if (unlikely(!nfkit_layer2_is_plain(dev, skb, state)))
+		return nfkit_layer2_alone(output, counters, skb, state);
+	copy = nfkit_layer2_copy(skb, dev, state, &frame, true);
+	if (likely(copy))
+		return nfkit_layer2_send_now(output, dev, copy, counters);
+	nfkit_count_output(output, NFKIT_NO_MEMORY, 1);
+	return false;
+}
+
+/* A copy by each output of a target; whether one was taken. */
+bool nfkit_layer2(struct nfkit_sinks *sinks, struct nfkit_counters *counters,
+		  struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	struct nfkit_output *output = sinks->outputs;
+	const struct nfkit_output *end = output + sinks->count;
+	struct sk_buff *frame = NULL;
+	bool taken = false;
+
+	for (; output < end; output++)
+		taken |= nfkit_layer2_output(output, counters, skb, state,
+					     &frame, output + 1 == end);
+	if (frame)
+		consume_skb(frame);
+	return taken;
+}
+
+/* The targets of a rule that names devices, which have no other sink. */
+void nfkit_clone_devices(struct nfkit_target *const *targets,
+			 unsigned int count, struct sk_buff *skb,
+			 const struct nf_hook_state *state)
+{
+	struct nfkit_target *const *end = targets + count;
+	struct sk_buff *frame = NULL;
+
+	for (; targets < end; targets++) {
+		struct nfkit_counters *counters;
+		struct nfkit_sinks *sinks;
+
+		counters = this_cpu_ptr((*targets)->counters);
+		nfkit_count_here(counters, NFKIT_SEEN, 1);
+		sinks = rcu_dereference((*targets)->sinks);
+		nfkit_layer2_output(&sinks->outputs[0], counters, skb, state,
+				    &frame, targets + 1 == end);
+	}
+	if (frame)
+		consume_skb(frame);
 }

@@ -148,22 +148,24 @@ enum nfkit_user {
  * struct nfkit_output - a way that copies leave by
  * @dev: the device of that name, held; NULL while there is none. Changed
  *	under nfkit_net.lock, read under RCU
- * @direct: @dev, if copies may be sent by it at once; compared only
+ * @direct: @dev, if copies may and shall be sent by it at once
  * @target: whose it is
  * @sinks: the same
  * @counters: as nfkit_target.counters, which count too; NULL: only those
  * @handed_on: the next definition has the counters
  * @reroute: by a route instead of a device
+ * @edits: its copies are not the frame as it is
  * @config: as it was set
  */
 struct nfkit_output {
 	struct net_device __rcu *dev;
-	const struct net_device *direct;
+	struct net_device __rcu *direct;
 	struct nfkit_target *target;
 	struct nfkit_sinks *sinks;
 	struct nfkit_counters __percpu *counters;
 	bool handed_on;
 	bool reroute;
+	bool edits;
 	struct nfkit_output_config config;
 };
 
@@ -193,6 +195,7 @@ struct nfkit_bucket {
  * @met: packets, for sampling
  * @bucket: for @rate
  * @reroute: with NFKIT_TARGET_REROUTE
+ * @plain: no sink but one output, which gets every packet as it is
  * @count: how many outputs there are
  * @outputs: each gets a copy
  */
@@ -208,6 +211,7 @@ struct nfkit_sinks {
 	atomic64_t met;
 	struct nfkit_bucket bucket;
 	struct nfkit_output reroute;
+	bool plain;
 	unsigned int count;
 	struct nfkit_output outputs[];
 };
@@ -335,15 +339,6 @@ void nfkit_sinks_attach(struct net *net, struct nfkit_target *target,
 void nfkit_sinks_detach(struct nfkit_sinks *sinks);
 void nfkit_sinks_match_device(struct net_device *dev, bool there);
 
-/* clone.c */
-void nfkit_clone(struct nfkit_target *target, struct sk_buff *skb,
-		 const struct nf_hook_state *state, u8 point);
-bool nfkit_redirect(struct nfkit_target *target, struct sk_buff *skb,
-		    const struct nf_hook_state *state, u8 point);
-void nfkit_clone_devices(struct nfkit_target *const *targets,
-			 unsigned int count, struct sk_buff *skb,
-			 const struct nf_hook_state *state);
-
 /* counters.c */
 struct nfkit_counters __percpu *nfkit_counters_alloc(void);
 void nfkit_counters_stats(const struct nfkit_counters __percpu *counters,
@@ -353,16 +348,21 @@ void nfkit_counters_output_stats(const struct nfkit_output *output,
 int nfkit_counters_init_net(struct net *net);
 void nfkit_counters_exit_net(struct net *net);
 
-/* With softirqs disabled. */
+/* With softirqs disabled, like all that follow; those of this CPU. */
+static inline void nfkit_count_here(struct nfkit_counters *counters,
+				    enum nfkit_counter counter,
+				    unsigned long add)
+{
+	u64_stats_update_begin(&counters->syncp);
+	u64_stats_add(&counters->value[counter], add);
+	u64_stats_update_end(&counters->syncp);
+}
+
 static inline void nfkit_count_in(struct nfkit_counters __percpu *percpu,
 				  enum nfkit_counter counter,
 				  unsigned long add)
 {
-	struct nfkit_counters *counters = this_cpu_ptr(percpu);
-
-	u64_stats_update_begin(&counters->syncp);
-	u64_stats_add(&counters->value[counter], add);
-	u64_stats_update_end(&counters->syncp);
+	nfkit_count_here(this_cpu_ptr(percpu), counter, add);
 }
 
 static inline void nfkit_count(struct nfkit_target *target,
@@ -389,9 +389,6 @@ int nfkit_queue_init(void);
 void nfkit_queue_exit(void);
 bool nfkit_queue_full(const struct nfkit_output *output);
 void nfkit_queue_add(struct nfkit_output *output, struct sk_buff *skb);
-bool nfkit_queue_sending(void);
-void nfkit_queue_send_begin(void);
-void nfkit_queue_send_end(void);
 void nfkit_queue_flush_target(const struct nfkit_target *target);
 void nfkit_queue_flush_sinks(const struct nfkit_sinks *sinks);
 void nfkit_queue_flush_net(const struct nfkit_net *nn);
@@ -403,18 +400,19 @@ bool nfkit_reroute(struct nfkit_output *output, struct sk_buff *skb,
 void nfkit_reroute_send(const struct nfkit_output *output, struct sk_buff *skb);
 
 /* frame.c */
-int nfkit_mac_len(const struct sk_buff *skb, const struct nf_hook_state *state);
-struct sk_buff *nfkit_frame(struct sk_buff *skb,
-			    const struct nf_hook_state *state,
-			    const struct net_device *dev);
 struct sk_buff *nfkit_frame_edit(struct sk_buff *frame,
 				 const struct nfkit_output *output);
 
 /* layer2.c */
 bool nfkit_layer2_direct(const struct net_device *dev);
-bool nfkit_layer2(struct nfkit_output *output, struct sk_buff *skb,
-		  const struct nf_hook_state *state, struct sk_buff **frame,
-		  bool last);
+bool nfkit_layer2_one(struct nfkit_output *output,
+		      struct nfkit_counters *counters, struct sk_buff *skb,
+		      const struct nf_hook_state *state);
+bool nfkit_layer2(struct nfkit_sinks *sinks, struct nfkit_counters *counters,
+		  struct sk_buff *skb, const struct nf_hook_state *state);
+void nfkit_clone_devices(struct nfkit_target *const *targets,
+			 unsigned int count, struct sk_buff *skb,
+			 const struct nf_hook_state *state);
 bool nfkit_layer2_send(const struct nfkit_output *output, struct sk_buff *skb);
 
 /* xt_clone.c */

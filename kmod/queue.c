@@ -12,6 +12,7 @@
 
 #include "compat.h"
 #include "nfkit.h"
+#include "sending.h"
 
 /**
  * struct nfkit_queue - the queue of one CPU
@@ -51,29 +52,7 @@ static struct nfkit_queue_cb *nfkit_queue_cb(const struct sk_buff *skb)
 
 static struct nfkit_queue __percpu *nfkit_queues;
 static struct net_device *nfkit_napi_dev;
-static DEFINE_PER_CPU(unsigned int, nfkit_sending);
-
-/* Whether this CPU is sending a copy now: what it meets then comes from that. */
-bool nfkit_queue_sending(void)
-{
-	return this_cpu_read(nfkit_sending) > 0;
-}
-
-/*
- * Around the sending of a copy where its original is, unless somebody does that
- * already.
- */
-void nfkit_queue_send_begin(void)
-{
-	this_cpu_inc(nfkit_sending);
-	nfkit_set_duplicating(true);
-}
-
-void nfkit_queue_send_end(void)
-{
-	nfkit_set_duplicating(false);
-	this_cpu_dec(nfkit_sending);
-}
+DEFINE_PER_CPU(unsigned int, nfkit_sending);
 
 static bool nfkit_queue_at_limit(const struct nfkit_output *output)
 {

@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "nfkit.h"
+#include "sending.h"
 
 /*
  * Multicast and broadcast packets of others are looked up without their
@@ -385,7 +386,7 @@ static enum nfkit_counter nfkit_reroute_clone(const struct nfkit_output *output,
 	struct dst_entry *dst;
 	enum nfkit_fit fit;
 
-	if (nfkit_queue_sending())
+	if (nfkit_is_sending())
 		return NFKIT_LOOP;
 	if (state->pf != NFPROTO_IPV4 && state->pf != NFPROTO_IPV6)
 		return NFKIT_NO_ROUTE;
@@ -439,8 +440,8 @@ bool nfkit_reroute(struct nfkit_output *output, struct sk_buff *skb,
 		nfkit_queue_add(output, copy);
 		return true;
 	}
-	nfkit_queue_send_begin();
+	nfkit_send_begin();
 	sent = nfkit_reroute_leave(output, copy, NFKIT_FITS);
-	nfkit_queue_send_end();
+	nfkit_send_end();
 	return sent;
 }

@@ -36,13 +36,20 @@ int nfkit_sinks_count_outputs(struct nfkit_sinks *sinks)
 	return 0;
 }
 
+static bool nfkit_output_is_direct(const struct nfkit_output *output,
+				   const struct net_device *dev)
+{
+	return !(output->sinks->flags & NFKIT_TARGET_DEFER) &&
+	       nfkit_layer2_direct(dev);
+}
+
 static void nfkit_output_set_device(struct nfkit_output *output,
 				    struct net_device *dev)
 {
+	bool direct = dev && nfkit_output_is_direct(output, dev);
 	struct net_device *old;
 
-	WRITE_ONCE(output->direct,
-		   dev && nfkit_layer2_direct(dev) ? dev : NULL);
+	rcu_assign_pointer(output->direct, direct ? dev : NULL);
 	old = rcu_replace_pointer(output->dev, dev, true);
 	/* Who has just read it is done before the device can be freed. */
 	if (old)
@@ -122,12 +129,17 @@ void nfkit_sinks_attach(struct net *net, struct nfkit_target *target,
 	sinks->reroute.sinks = sinks;
 	sinks->bucket.credit = (u64)sinks->burst * NSEC_PER_SEC;
 	sinks->bucket.at = ktime_get_ns();
+	sinks->plain = sinks->count == 1 && !sinks->outputs[0].config.flags &&
+		       !sinks->snaplen && sinks->sample <= 1 && !sinks->rate &&
+		       !(sinks->flags &
+			 (NFKIT_TARGET_REROUTE | NFKIT_TARGET_CAPTURE));
 	for (i = 0; i < sinks->count; i++) {
 		struct nfkit_output *output = &sinks->outputs[i];
 		struct net_device *dev;
 
 		output->target = target;
 		output->sinks = sinks;
+		output->edits = output->config.flags || sinks->snaplen;
 		if (old)
 			nfkit_output_take_counters(output, old);
 		dev = dev_get_by_name(net, output->config.device);

@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "clone.h"
 #include "compat.h"
 #include "nfkit.h"
 #include "uapi/xt_CLONE.h"
@@ -32,33 +33,45 @@ static u8 clone_point(const struct xt_action_param *par)
 	return NFKIT_POINT_RULE | par->state->hook;
 }
 
+/* nf_tables calls from process context at OUTPUT. */
+static noinline unsigned int
+clone_in_process(unsigned int (*target)(struct sk_buff *skb,
+					const struct xt_action_param *par),
+		 struct sk_buff *skb, const struct xt_action_param *par)
+{
+	unsigned int verdict;
+
+	local_bh_disable();
+	verdict = target(skb, par);
+	local_bh_enable();
+	return verdict;
+}
+
 static unsigned int clone_tg_v0(struct sk_buff *skb,
 				const struct xt_action_param *par)
 {
 	const struct xt_clone_info *info = par->targinfo;
 	struct nfkit_target *target;
 
-	/* nf_tables calls from process context at OUTPUT. */
-	local_bh_disable();
+	if (unlikely(!in_softirq()))
+		return clone_in_process(clone_tg_v0, skb, par);
 	target = nfkit_target_of_mark(nfkit_net(xt_net(par)), info->mark);
 	if (target)
 		nfkit_clone(target, skb, par->state, clone_point(par));
-	local_bh_enable();
 	return XT_CONTINUE;
 }
 
 static unsigned int clone_tg_v1(struct sk_buff *skb,
 				const struct xt_action_param *par)
 {
-	const struct xt_clone_info_v1 *info = par->targinfo;
-	const struct nfkit_rule *rule = clone_rule(info);
+	const struct nfkit_rule *rule = clone_rule(par->targinfo);
 
-	local_bh_disable();
-	if (info->kind == XT_CLONE_DEVICES)
-		nfkit_clone_devices(rule->targets, rule->count, skb, par->state);
-	else
+	if (unlikely(!in_softirq()))
+		return clone_in_process(clone_tg_v1, skb, par);
+	if (likely(rule->count == 1))
 		nfkit_clone(rule->targets[0], skb, par->state, clone_point(par));
-	local_bh_enable();
+	else
+		nfkit_clone_devices(rule->targets, rule->count, skb, par->state);
 	return XT_CONTINUE;
 }
 

@@ -111,7 +111,9 @@ static int nfkit_trim(struct sk_buff *frame, u32 length)
 {
 	if (frame->len <= length)
 		return 0;
-	if (frame->ip_summed == CHECKSUM_PARTIAL && skb_checksum_help(frame))
+	/* Also where it is not that of IP: SCTP has another. */
+	if (frame->ip_summed == CHECKSUM_PARTIAL &&
+	    skb_csum_hwoffload_help(frame, 0))
 		return -ENOMEM;
 	frame->ip_summed = CHECKSUM_NONE;
 	return pskb_trim(frame, length);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Copies that leave by a device as frames, without a route. */
+#include <linux/if_vlan.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <linux/string.h>
@@ -32,6 +33,9 @@ static __always_inline bool nfkit_layer2_fits(const struct sk_buff *skb,
 	/* At egress the data begins with the MAC header, which no MTU counts. */
 	int length = skb->len - skb_network_offset(skb);
 
+	/* Nor does it count a tag (is_skb_forwardable()), if that is in there. */
+	if (eth_type_vlan(skb->protocol) && skb_network_offset(skb) <= ETH_HLEN)
+		mtu += VLAN_HLEN;
 	if (length <= (int)mtu || (snaplen && snaplen <= mtu + ETH_HLEN))
 		return true;
 	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type &&

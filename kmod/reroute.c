@@ -125,6 +125,9 @@ static enum nfkit_fit nfkit_fit4(const struct sk_buff *skb, unsigned int mtu)
 
 	if (skb->len <= mtu && !frag_max_size)
 		return NFKIT_FITS;
+	/* Older kernels make fragments without data then, and no end of them. */
+	if (min_not_zero(frag_max_size, mtu) < ip_hdrlen(skb) + 8)
+		return NFKIT_DOES_NOT_FIT;
 	if (!(ip_hdr(skb)->frag_off & htons(IP_DF)))
 		return NFKIT_FITS_IN_FRAGMENTS;
 	if (frag_max_size && frag_max_size <= mtu)
@@ -291,11 +294,21 @@ static int nfkit_output(struct net *net, struct sock *sk, struct sk_buff *skb)
 	return dev_queue_xmit(skb);
 }
 
+/* A queue that took this one and dropped another is to have the next ones, too. */
+static int nfkit_output_fragment(struct net *net, struct sock *sk,
+				 struct sk_buff *skb)
+{
+	const struct net_device *dev = skb_dst(skb)->dev;
+	int err = nfkit_output(net, sk, skb);
+
+	return err == NET_XMIT_CN && !qdisc_tx_is_noop(dev) ? 0 : err;
+}
+
 static int nfkit_output_fragments(struct net *net, struct sk_buff *skb)
 {
 	if (skb->protocol == htons(ETH_P_IP))
-		return ip_do_fragment(net, NULL, skb, nfkit_output);
-	return nfkit_ip6_fragment(net, skb, nfkit_output);
+		return ip_do_fragment(net, NULL, skb, nfkit_output_fragment);
+	return nfkit_ip6_fragment(net, skb, nfkit_output_fragment);
 }
 
 /* What becomes of a copy. Under RCU. */

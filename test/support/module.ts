@@ -178,8 +178,8 @@ const END = new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1
 const etherType = (frame: Uint8Array) => (frame[12]! << 8) | frame[13]!
 const isEnd = (frame: Uint8Array) => etherType(frame) === END_TYPE
 
-/** Without a VLAN tag. */
-const untagged = (frame: Uint8Array) => (etherType(frame) === 0x8100 ? Uint8Array.of(...frame.subarray(0, 12), ...frame.subarray(16)) : frame)
+/** Without VLAN tags. */
+const untagged = (frame: Uint8Array): Uint8Array => ([0x8100, 0x88a8].includes(etherType(frame)) ? untagged(Uint8Array.of(...frame.subarray(0, 12), ...frame.subarray(16))) : frame)
 
 /** Not what the kernels tell one another about neighbours and groups: ICMPv6 from 130 on, IGMP. */
 function isWanted(frame: Uint8Array): boolean {

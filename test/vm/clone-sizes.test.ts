@@ -6,8 +6,8 @@ import t from 'tap'
 import { Link } from '../../lib/index.js'
 import type { Host } from '../../lib/lab/index.js'
 import { datagram, fragments } from '../support/datagram.js'
-import { arrivals, clone, counters, mirrorLab, noModule, until, withModule } from '../support/module.js'
-import { run } from '../support/outside.js'
+import { arrivals, clone, counters, mirrorLab, noModule, TABLE, until, withModule } from '../support/module.js'
+import { run, tryRun } from '../support/outside.js'
 
 withModule(t)
 
@@ -176,6 +176,34 @@ t.test('a mirror port with a smaller MTU', { skip: noModule }, async (t) => {
   await flow.write(new Uint8Array(200_000))
   await flow.close()
   await until(() => (counters(box, 9)['seen'] ?? 0) > 0)
+})
+
+t.test('an MTU in which there is no room for a fragment', { skip: noModule }, async (t) => {
+  const { h1, h2, box, monitor } = await mirrorLab(t)
+  h2.listen({ protocol: 'udp', port: 9000, serve: 'discard' })
+  clone(box, 'ipv4', 'FORWARD', '-p udp')
+  const frame = datagram({ to: macOf(box), source: '192.168.1.1', destination: '192.168.2.2', size: 100 })
+  for (const [mtu, fragments] of [[27, 0], [28, 14]] as const) {
+    run(box.netns, 'ip', 'route', 'replace', 'default', 'dev', 'eth2', 'table', String(TABLE), 'mtu', String(mtu))
+    const before = counters(box)['too_big'] ?? 0
+    const copies = await arrivals(box, 'eth2', monitor, async () => { await arrivals(box, 'eth1', h2, async () => h1.sendFrame('eth0', frame), () => 1) }, () => fragments)
+    t.equal(copies.length, fragments, `${mtu} bytes`)
+    t.equal((counters(box)['too_big'] ?? 0) - before, fragments === 0 ? 1 : 0)
+  }
+})
+
+t.test('fragments for a queue that drops others instead: each is sent', { skip: noModule }, async (t) => {
+  const { h1, h2, box } = await mirrorLab(t)
+  h2.listen({ protocol: 'udp', port: 9000, serve: 'discard' })
+  clone(box, 'ipv4', 'FORWARD', '-p udp')
+  run(box.netns, 'ip', 'route', 'replace', 'default', 'dev', 'eth2', 'table', String(TABLE), 'mtu', '128')
+  const add = 'tc qdisc add dev eth2'
+  if (tryRun(box.netns, 'sh', '-ec', `${add} root handle 1: tbf rate 8bit burst 200 limit 100000; ${add} parent 1:1 handle 2: fq_codel limit 2`).status !== 0) return t.comment('no tbf here')
+  await arrivals(box, 'eth1', h2, async () => h1.sendFrame('eth0', datagram({ to: macOf(box), source: '192.168.1.1', destination: '192.168.2.2', size: 1000 })), () => 1)
+  await until(() => counters(box)['sent'] === 1)
+  const queue = (JSON.parse(run(box.netns, 'tc', '-s', '-j', 'qdisc', 'show', 'dev', 'eth2')) as { kind: string; packets: number; drops: number; qlen: number }[]).find(({ kind }) => kind === 'fq_codel')!
+  // 10 of up to 104 of the 1008 bytes. That which tbf looks at counts twice.
+  t.ok(queue.packets + queue.drops + queue.qlen >= 11, JSON.stringify(queue))
 })
 
 async function listening(host: Host): Promise<number> {

@@ -3,11 +3,11 @@
 
 import t from 'tap'
 import { CloneTarget, Hook, Link } from '../../lib/index.js'
-import type { Host } from '../../lib/lab/index.js'
+import { encodeEthernet, EtherType, type Host } from '../../lib/lab/index.js'
 import { internetChecksum, transportChecksum } from '../../lib/wire/checksum.js'
 import { datagram, fragments } from '../support/datagram.js'
 import { arrivals, cloneTo, counters, type MirrorLab, mirrorLab, noModule, sorted, until, withModule } from '../support/module.js'
-import { tryRun } from '../support/outside.js'
+import { run, tryRun } from '../support/outside.js'
 
 withModule(t)
 
@@ -199,4 +199,27 @@ t.test('a frame as long as the MTU allows, at the points of a device: the MTU do
     hook.close()
     target.close()
   }
+})
+
+t.test('a frame with two tags may be longer by the inner one, as for the bridge', { skip: noModule }, async (t) => {
+  const { h1, h2, box, monitor } = await mirrorLab(t, { routed: false })
+  const bridge = box.bridge('br0')
+  for (const port of ['eth0', 'eth1']) bridge.addPort(port, { addresses: 'drop' })
+  // A sender whose hardware adds the outer tag.
+  run(h1.netns, 'sh', '-ec', 'ip link add link eth0 name outer type vlan proto 802.1ad id 6; ip link set outer up')
+  const payload = datagram({ to: macOf(h2), source: '192.168.1.1', destination: '192.168.2.2', size: 1500 - 28 }).subarray(14)
+  const frame = (...vlans: { protocol?: number; id: number }[]) => encodeEthernet({ destination: macOf(h2), source: macOf(h1), etherType: EtherType.ipv4, vlans, payload })
+  const target = CloneTarget.create({ name: 'probe', netns: box.netns, devices: ['eth2'] })
+  const hook = Hook.create({ at: 'bridge-forward', verdict: 'accept', clone: 'probe', netns: box.netns, match: { sourceMac: macOf(h1) } })
+  const [originals, copies] = [h2, monitor].map((host) => watch(host, (data) => data[12] === 0x88 && data[16] === 0x81)) as [ReturnType<typeof watch>, ReturnType<typeof watch>]
+  h1.sendFrame('outer', frame({ id: 5 }))
+  await until(() => originals.frames.length > 0)
+  t.equal(counters(box, 'target:probe')['too_big'], undefined)
+  await until(() => copies.frames.length > 0)
+  for (const one of [originals, copies]) {
+    await one.stop()
+    t.same(one.frames.map(hex), [hex(frame({ protocol: 0x88a8, id: 6 }, { id: 5 }))])
+  }
+  hook.close()
+  target.close()
 })

@@ -48,7 +48,7 @@ static struct dst_entry *nfkit_route4(struct net *net,
 	    !ipv4_is_zeronet(iph->saddr))
 		fl4.saddr = iph->saddr;
 	rt = ip_route_output_key(net, &fl4);
-	return IS_ERR(rt) ? NULL : &rt->dst;
+	return IS_ERR(rt) ? ERR_CAST(rt) : &rt->dst;
 }
 
 static bool nfkit_is_local4(const struct dst_entry *dst)
@@ -85,7 +85,7 @@ static bool nfkit_is_local6(const struct dst_entry *dst)
 static struct dst_entry *nfkit_route6(struct net *net,
 				      const struct sk_buff *skb, u32 mark)
 {
-	return NULL;
+	return ERR_PTR(-EAFNOSUPPORT);
 }
 
 static bool nfkit_is_local6(const struct dst_entry *dst)
@@ -94,7 +94,7 @@ static bool nfkit_is_local6(const struct dst_entry *dst)
 }
 #endif
 
-/* The route of a packet with this mark, held. NULL: there is none. */
+/* The route of a packet with this mark, held; an error: there is none. */
 static struct dst_entry *nfkit_route(struct net *net, const struct sk_buff *skb,
 				     u32 mark, u8 pf)
 {
@@ -102,9 +102,10 @@ static struct dst_entry *nfkit_route(struct net *net, const struct sk_buff *skb,
 
 	dst = pf == NFPROTO_IPV4 ? nfkit_route4(net, skb, mark) :
 				   nfkit_route6(net, skb, mark);
-	if (dst && (dst->error || dst->lwtstate || !dst->ops->neigh_lookup)) {
+	if (!IS_ERR(dst) &&
+	    (dst->error || dst->lwtstate || !dst->ops->neigh_lookup)) {
 		dst_release(dst);
-		return NULL;
+		return ERR_PTR(-EHOSTUNREACH);
 	}
 	return dst;
 }
@@ -406,8 +407,9 @@ static enum nfkit_counter nfkit_reroute_clone(const struct nfkit_output *output,
 	if (!skb_valid_dst(skb))
 		return NFKIT_NO_ROUTE;
 	dst = nfkit_route(state->net, skb, mark, state->pf);
-	if (!dst)
-		return NFKIT_UNROUTABLE;
+	if (IS_ERR(dst))
+		return PTR_ERR(dst) == -ENOBUFS ? NFKIT_NO_MEMORY :
+						  NFKIT_UNROUTABLE;
 
 	result = NFKIT_LOCAL;
 	if (dst->dev->flags & IFF_LOOPBACK)

@@ -14,6 +14,23 @@ import { sourceArchive } from './linux-source.mjs'
 const CONFIG = join(projectRoot, 'scripts/uml/uml.config')
 const BUILD_PACKAGES = ['gcc', 'libc6-dev', 'make', 'flex', 'bison', 'bc', 'xz-utils']
 
+/**
+ * What is changed in the sources: file, what stands there, what is to stand there.
+ * @type {readonly (readonly [string, string, string])[]}
+ */
+const CHANGES = [
+  // It only says that user-mode Linux cannot be preempted; that it counts as if it could is all that DEBUG_ATOMIC_SLEEP asks for.
+  ['arch/um/Kconfig', '\tselect ARCH_NO_PREEMPT\n', ''],
+  // As from 6.2 on, since stacks are walked by frame pointers here.
+  ['lib/Kconfig.debug', '\tdepends on FAULT_INJECTION_DEBUG_FS && STACKTRACE_SUPPORT\n\tdepends on !X86_64\n', '\tdepends on FAULT_INJECTION_DEBUG_FS && STACKTRACE_SUPPORT\n'],
+  // As from 6.3 on: what the filter leaves out is not counted, neither by fail-nth nor by interval.
+  ['lib/fault-inject.c', '\t\tif (fail_nth) {\n', '\t\tif (fail_nth) {\n\t\t\tif (!fail_stacktrace(attr))\n\t\t\t\treturn false;\n'],
+  ['lib/fault-inject.c', '\tif (atomic_read(&attr->times) == 0)\n\t\treturn false;\n', '\tif (atomic_read(&attr->times) == 0 || !fail_stacktrace(attr))\n\t\treturn false;\n'],
+  // Memory of each CPU is taken from what is there already, nearly always: it fails as a page does.
+  ['mm/percpu.c', '#include <linux/bitmap.h>\n', '#include <linux/bitmap.h>\n#include <linux/fault-inject.h>\n'],
+  ['mm/percpu.c', '\tgfp = current_gfp_context(gfp);\n\t/* whitelisted', '\tgfp = current_gfp_context(gfp);\n\tif (should_fail_alloc_page(gfp, 0))\n\t\treturn NULL;\n\t/* whitelisted'],
+]
+
 /** A build of minutes makes room for whoever else is at work. */
 const NICE = ['-n', '19']
 const MAKE = ['make', '-s', 'ARCH=um', `-j${availableParallelism()}`]
@@ -31,7 +48,7 @@ const MAKE = ['make', '-s', 'ARCH=um', `-j${availableParallelism()}`]
  */
 export async function umlKernel (log) {
   const config = await readFile(CONFIG, 'utf8')
-  const key = createHash('sha256').update(config).update(String(configure)).digest('hex').slice(0, 16)
+  const key = createHash('sha256').update(config).update(JSON.stringify(CHANGES)).update(String(configure)).digest('hex').slice(0, 16)
   const directory = join(cacheRoot, 'sanitize', `linux-${key}`)
   const kernel = { image: join(directory, 'linux'), directory }
   const ready = join(directory, '.ready')
@@ -59,9 +76,12 @@ export async function umlKernel (log) {
  * @param {string} directory
  */
 async function configure (directory) {
-  // It only says that user-mode Linux cannot be preempted; that it counts as if it could is all that DEBUG_ATOMIC_SLEEP asks for.
-  const kconfig = join(directory, 'arch/um/Kconfig')
-  await writeFile(kconfig, (await readFile(kconfig, 'utf8')).replace(/^\s*select ARCH_NO_PREEMPT\n/m, ''))
+  for (const [name, before, after] of CHANGES) {
+    const file = join(directory, name)
+    const text = await readFile(file, 'utf8')
+    if (!text.includes(before)) throw new Error(`the sources of the sanitize ring's kernel are not as expected: ${name}`)
+    await writeFile(file, text.replace(before, after))
+  }
   await copyFile(CONFIG, join(directory, 'nfkit.config'))
   await runOrThrow('make', ['-s', 'ARCH=um', 'tinyconfig'], { cwd: directory })
   await runOrThrow('sh', ['scripts/kconfig/merge_config.sh', '-m', '.config', 'nfkit.config'], { cwd: directory, env: { ARCH: 'um' } })

@@ -5,10 +5,11 @@
 import t from 'tap'
 import { Hook, Link, Route, Rule } from '../../lib/index.js'
 import { encodeEthernet, encodeIpv6, encodeUdp, EtherType, IpProtocol } from '../../lib/lab/index.js'
-import type { HookConfig } from '../../lib/wire/module/hook.js'
+import type { HookConfig, HookProgram } from '../../lib/wire/module/hook.js'
 import { datagram, fragments } from '../support/datagram.js'
 import { FAMILIES, hookAt, type HookLab, hookLab, programOf, PORT, statsOf, Stream, WAYS } from '../support/hooks.js'
 import { noModule, until, withModule } from '../support/module.js'
+import { tryRun } from '../support/outside.js'
 
 withModule(t)
 
@@ -85,6 +86,34 @@ t.test('frames without IP, and packets without a MAC header', { skip: noModule }
   t.equal(await through.pass(N, N), N)
   t.match(statsOf(device, 'mac'), { matched: 2 * N }, 'at forward, too')
   for (const one of [stream, through]) one.close()
+})
+
+t.test('what has no Ethernet header does not match EN10MB: a tunnel; and its points of no header refuse it', { skip: noModule }, async (t) => {
+  const net = await hookLab(t)
+  const { h1, box, device } = net
+  for (const [host, local, remote, address] of [[box, 254, 1, '10.9.0.254/24'], [h1, 1, 254, '10.9.0.1/24']] as const) {
+    const tunnel = tryRun(host.netns, 'ip', 'link', 'add', 'tun9', 'type', 'gre', 'local', `192.168.1.${local}`, 'remote', `192.168.1.${remote}`)
+    if (tunnel.status !== 0) return t.comment(`no GRE here: ${tunnel.stderr}`)
+    Link.set('tun9', { up: true }, { netns: host.netns })
+    host.addAddress('tun9', address)
+  }
+  // BPF_RET | BPF_K: every frame.
+  const every: HookProgram = { link: 'EN10MB', instructions: [{ code: 6, jt: 0, jf: 0, k: 0xffffffff }], undecided: false }
+  const at = { prerouting: { in: 'tun9' }, 'local-in': { in: 'tun9' }, ingress: { in: 'tun9' }, egress: { out: 'tun9' } } as const
+  const points = Object.keys(at) as (keyof typeof at)[]
+  for (const point of points) {
+    for (const [name, program] of [['mac', every], ['ip', programOf({ protocol: 'icmp' })]] as const) {
+      device.setHook(`${point}.${name}`, hookAt(point, 'ipv4', { in: null, out: null, ...at[point], verdict: name === 'mac' ? 'drop' : 'accept', program }), OWNED)
+    }
+  }
+  t.equal((await h1.ping('10.9.0.254', { count: N, timeout: 20_000, interval: 10 })).received, N, 'a verdict of what does not match is not given')
+  for (const point of points) {
+    t.same(statsOf(device, `${point}.mac`), { seen: device.hook(`${point}.mac`).seen, noHeader: device.hook(`${point}.mac`).seen }, point)
+    t.ok(device.hook(`${point}.mac`).noHeader >= N, point)
+    t.ok(device.hook(`${point}.ip`).matched >= N, `${point}: with the IP header it matches`)
+  }
+  for (const point of ['local-out', 'postrouting'] as const) t.throws(() => device.setHook('no', hookAt(point, 'ipv4', { program: every }), OWNED), { code: 'EINVAL' })
+  t.same(device.hookNames().sort(), points.flatMap((point) => [`${point}.ip`, `${point}.mac`]).sort())
 })
 
 t.test('segments, fragments, extension headers', { skip: noModule }, async (t) => {

@@ -116,8 +116,8 @@ static int nfkit_hook_ip_offset(const struct sk_buff *skb,
 
 static __always_inline bool
 nfkit_hook_answer(const struct nfkit_hook_definition *definition,
-			      const struct sk_buff *skb,
-			      struct nfkit_hook_counters *counters)
+		  const struct sk_buff *skb,
+		  struct nfkit_hook_counters *counters)
 {
 	u32 answer = nfkit_bpf_run(definition->program, skb);
 

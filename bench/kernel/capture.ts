@@ -7,7 +7,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { makeNetwork, type Network } from './network.js'
 import { prepare } from './pktgen.js'
@@ -15,7 +15,6 @@ import { prepare } from './pktgen.js'
 const READER = fileURLToPath(new URL('./capture-reader.js', import.meta.url))
 const FILE = '/tmp/capture'
 const SIZES = [[60, 60_000], [1400, 30_000]] as const
-const HERTZ = 100
 const WARM_UP = 20_000
 /** Longer than the timer of tcpdump. */
 const REST_MS = 1200
@@ -41,10 +40,9 @@ export interface CaptureSample {
 
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-/** Processor time in nanoseconds (proc(5), utime and stime). */
+/** Processor time of all threads, in nanoseconds (Documentation/scheduler/sched-stats.rst): what /proc/PID/stat has is counted by ticks. */
 function processorOf({ pid }: ChildProcess): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * (1e9 / HERTZ)
+  return readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => sum + Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]), 0)
 }
 
 const fileSize = () => { try { return statSync(FILE).size } catch { return 0 } }

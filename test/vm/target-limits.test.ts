@@ -100,7 +100,7 @@ t.test('loops: by the device that it copies from, and inside a bridge', { skip: 
   cloneTo(box, 'ipv4', 'FORWARD', 'inside', '-p udp')
   cloneTo(box, 'ipv4', 'POSTROUTING', 'inside', '-p udp')
   bridge.addPort('eth2')
-  run(box.netns, 'bridge', 'fdb', 'add', macOf(h2), 'dev', 'eth1', 'master', 'static')
+  run(box.netns, 'bridge', 'fdb', 'replace', macOf(h2), 'dev', 'eth1', 'master', 'static')
   const inside = CloneTarget.create({ name: 'inside', netns: box.netns, devices: ['br0', 'eth1', 'eth2'] })
   const bridged = Array.from({ length: N }, (_, i) => datagram({ to: macOf(h2), from: macOf(h1), source: '192.168.1.1', destination: '192.168.2.2', fill: i & 0xff }))
   let originals: string[] = []

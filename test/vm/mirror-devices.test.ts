@@ -227,7 +227,7 @@ t.test('the command line', { skip: noModule }, async (t) => {
   t.equal(await ok('set', 'web', '--to', 'eth3', '--no-random', '--rate', '1000000', '--burst', '1000'), '')
   t.match(CloneTarget.get('mirror.web', box.netns), { snaplen: 128, rate: 1_000_000, burst: 1000, devices: [{ device: 'eth3' }] })
   await traffic(net, frames(net, 'ipv4'))
-  t.match(await ok('list'), /^probe +up +forward in eth0 priority -5 \{"protocol":"udp"\} +eth2 +devices +20 +20 +0 +process \d+\nweb +up +FORWARD -p udp +eth3 +devices +20 +20 +0 +itself/m)
+  t.match(await ok('list'), /^probe +up +forward priority -5 in eth0 \{"protocol":"udp"\} +eth2 +devices +20 +20 +0 +process \d+\nweb +up +FORWARD -p udp +eth3 +devices +20 +20 +0 +itself/m)
   t.match(await ok('show', 'web'), /^ {2}via +devices\n {2}target +mirror\.web\n[^]*^by eth3\n +seen +20\n/m)
   const watch = new Running(box.netns, ['mirror', 'watch', 'web', '--json', '--interval', '0.2'], { env: { NFKIT_MIRROR_DIR: place.journal } })
   t.teardown(() => watch.stop())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Packets of clone targets for descriptors that capture them: see uapi/nfkit.h. */
+/* Packets of clone targets for descriptors that capture them: see uapi/nfkit_record.h. */
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
 #include <linux/rculist.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What happens to clone targets, for descriptors that ask: see uapi/nfkit.h. */
+/* What happens to clone targets, for descriptors that ask: see uapi/nfkit_record.h. */
 #include <linux/string.h>
 
 #include "reader.h"

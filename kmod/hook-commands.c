@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* NFKIT_HOOK_SET, _DELETE, _GET and _LIST, see uapi/nfkit.h. */
+/* NFKIT_HOOK_SET, _DELETE, _GET and _LIST, see uapi/nfkit_hook.h. */
 #include <linux/build_bug.h>
 #include <linux/err.h>
 #include <linux/filter.h>

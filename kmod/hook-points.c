@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Which hooks there can be: the matrix at enum nfkit_point in uapi/nfkit.h. */
+/* Which hooks there can be: the matrix at enum nfkit_point in uapi/nfkit_hook.h. */
 #include <linux/bits.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_bridge.h>

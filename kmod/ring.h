@@ -7,7 +7,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
-#include "uapi/nfkit.h"
+#include "uapi/nfkit_record.h"
 
 struct sk_buff;
 

@@ -8,7 +8,7 @@ import { filesBelow, fingerprint } from './fingerprint.mjs'
 const FLAGS = ['-O2', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-static', '-pthread']
 
 /** What they include of the project. */
-const HEADER = join(projectRoot, 'kmod/uapi/nfkit.h')
+const HEADERS = join(projectRoot, 'kmod/uapi')
 
 /**
  * The program of all the C files of a directory, built unless this very one is there.
@@ -20,7 +20,7 @@ export async function cProgram (directory, log) {
   await requireTools(['gcc', 'libc6-dev'], log === undefined ? {} : { log })
   const files = await filesBelow(join(projectRoot, directory), /\.[ch]$/)
   const name = /** @type {string} */ (directory.split('/').at(-1))
-  const program = join(cacheRoot, 'program', `${name}-${(await fingerprint([...files, HEADER], FLAGS)).slice(0, 16)}`, name)
+  const program = join(cacheRoot, 'program', `${name}-${(await fingerprint([...files, ...await filesBelow(HEADERS, /\.h$/)], FLAGS)).slice(0, 16)}`, name)
   if (await exists(program)) return program
   await withLock(`program-${name}`, async () => {
     if (await exists(program)) return

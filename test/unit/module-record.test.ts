@@ -3,12 +3,11 @@
 
 import { deepEqual, equal } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { NfkitError } from '../../lib/errors.js'
-import { packageRoot } from '../../lib/package-root.js'
 import { inputOf } from '../../lib/wire/bytes.js'
 import { Struct } from '../../lib/wire/module/layout.js'
 import {
@@ -17,12 +16,8 @@ import {
 import { RecordPcapng } from '../../lib/wire/module/record-pcapng.js'
 import { readPcapng } from '../../lib/wire/pcapng-reader.js'
 import fc from '../support/fast-check.js'
+import { byName, compiledLayouts, headerNumbers, headerStructs, layouts, noCompiler, noHeader } from '../support/uapi.js'
 import { bytesOf } from './support.js'
-
-const HEADER = join(packageRoot, 'kmod/uapi/nfkit.h')
-const noHeader = !existsSync(HEADER) && 'the header is not here'
-const noCompiler = spawnSync('cc', ['--version']).status !== 0 && 'no C compiler (cc) here'
-const header = noHeader === false ? readFileSync(HEADER, 'utf8') : ''
 
 const snake = (name: string) => name.replace(/[A-Z]+/g, (letters) => `_${letters}`).toUpperCase()
 const named = (prefix: string, values: Readonly<Record<string, number>>) => Object.entries(values).map(([name, value]) => [`${prefix}${snake(name)}`, value] as const)
@@ -31,37 +26,12 @@ const NUMBERS: Readonly<Record<string, number>> = Object.fromEntries([
 ])
 
 t.test('nothing of the header is missing', { skip: noHeader }, async (t) => {
-  const all = [...header.matchAll(/^#define\s+(NFKIT_\w+)|^\s*(NFKIT_\w+)\s*=/gm)].map((match) => (match[1] ?? match[2])!)
-  t.same(all.filter((name) => /^NFKIT_(RECORD|PACKET|EVENT)_|^NFKIT_POINT_RULE$/.test(name)).sort(), Object.keys(NUMBERS).sort())
-  const structs = [...header.matchAll(/^struct (nfkit_\w*record) \{([\s\S]*?)^\};/gm)].map(([, name, body]) => ({
-    name, fields: [...body!.matchAll(/^\s+(?:struct )?\w+ (\w+)(?:\[\w+\])?;/gm)].map((match) => match[1]),
-  }))
-  t.same(structs, RECORD_STRUCTS.map(({ name, fields }) => ({ name, fields: Object.keys(fields) })))
+  t.same(headerNumbers().filter((name) => /^NFKIT_(RECORD|PACKET|EVENT)_|^NFKIT_POINT_RULE$/.test(name)).sort(), Object.keys(NUMBERS).sort())
+  t.same(headerStructs().filter(({ name }) => name.endsWith('record')), byName(RECORD_STRUCTS.map(({ name, fields }) => ({ name, fields: Object.keys(fields) }))))
 })
 
 t.test('offsets, sizes and numbers, as a compiler sees them', { skip: noHeader || noCompiler }, async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'nfkit-records-'))
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
-  const source = join(directory, 'records.c')
-  writeFileSync(source, `#include <stddef.h>
-#include <stdio.h>
-#include "nfkit.h"
-int main(void)
-{
-${RECORD_STRUCTS.flatMap(({ name, fields }) => [
-    `printf("${name} %zu\\n", sizeof(struct ${name}));`,
-    ...Object.keys(fields).map((field) => `printf("${name}.${field} %zu %zu\\n", offsetof(struct ${name}, ${field}), sizeof(((struct ${name} *)0)->${field}));`),
-  ]).join('\n')}
-${Object.keys(NUMBERS).map((name) => `printf("${name} %u\\n", (unsigned int)${name});`).join('\n')}
-return 0;
-}
-`)
-  const compiled = spawnSync('cc', ['-Wall', '-Werror', '-I', join(packageRoot, 'kmod/uapi'), '-o', join(directory, 'records'), source], { encoding: 'utf8' })
-  t.equal(compiled.status, 0, compiled.stderr)
-  t.same(spawnSync(join(directory, 'records'), { encoding: 'utf8' }).stdout.trim().split('\n'), [
-    ...RECORD_STRUCTS.flatMap(({ name, size, fields }) => [`${name} ${size}`, ...Object.entries(fields).map(([field, { offset, size }]) => `${name}.${field} ${offset} ${size}`)]),
-    ...Object.entries(NUMBERS).map(([name, number]) => `${name} ${number}`),
-  ])
+  t.same(compiledLayouts(RECORD_STRUCTS, NUMBERS), { lines: layouts(RECORD_STRUCTS, NUMBERS) })
 })
 
 const TIME = 1_700_000_000_123_456_789n

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The numbers of /dev/nfkit (kmod/uapi/nfkit.h) by their names there, without prefix. Those of records are in record.ts.
+// The numbers of /dev/nfkit (kmod/uapi/nfkit*.h) by their names there, without prefix. Those of records are in record.ts.
 
 /** _IO(NFKIT_IOCTL_TYPE, number), without direction bits: as x86, ARM, RISC-V and s390 have it, but not MIPS and PowerPC. */
 const io = (number: number) => (0xbd << 8) | number

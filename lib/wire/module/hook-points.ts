@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which hook points there are, and what goes together at each: the matrix of kmod/uapi/nfkit.h, against which a test holds it.
+// Which hook points there are, and what goes together at each: the matrix of kmod/uapi/nfkit_hook.h, against which a test holds it.
 
 import type { LinkType } from '../packet-match/field.js'
 

@@ -65,7 +65,7 @@ export interface HookConfig {
   program: HookProgram | null
 }
 
-/** What a hook did: struct nfkit_hook_stats (kmod/uapi/nfkit.h). */
+/** What a hook did: struct nfkit_hook_stats (kmod/uapi/nfkit_hook.h). */
 export interface HookStats {
   /** Packets that came by, with the hook's devices. */
   seen: number

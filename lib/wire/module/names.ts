@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Names that the kernel module takes (kmod/uapi/nfkit.h, kmod/uapi/xt_CLONE.h). A file of its own since rules have them, too.
+// Names that the kernel module takes (kmod/uapi/nfkit_object.h, kmod/uapi/xt_CLONE.h). A file of its own since rules have them, too.
 
 /** How many devices a clone target may have (NFKIT_MAX_OUTPUTS). */
 export const MAX_OUTPUTS = 8

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The records that /dev/nfkit gives to who captures or asks for events: struct nfkit_record and those that begin with it (kmod/uapi/nfkit.h).
+// The records that /dev/nfkit gives to who captures or asks for events: struct nfkit_record and those that begin with it (kmod/uapi/nfkit_record.h).
 
 import { NfkitError } from '../../errors.js'
 import { type Input, LITTLE_ENDIAN } from '../bytes.js'

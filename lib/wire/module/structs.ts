@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The structs of /dev/nfkit (kmod/uapi/nfkit.h), field by field, but records (record.ts). A test compares every offset and size with
+// The structs of /dev/nfkit (kmod/uapi/nfkit*.h), field by field, but records (record.ts). A test compares every offset and size with
 // the header.
 
 import { LIMIT } from './constants.js'

@@ -265,6 +265,7 @@ export async function baseImage ({ node, log }) {
         await link('xtables-nft-multi', `usr/sbin/${family}-nft${suffix}`)
         await link(`${family}-legacy${suffix}`, `usr/sbin/${family}${suffix}`)
       }
+      await link('xtables-nft-multi', `usr/sbin/${family}-translate`)
     }
     for (const suffix of ['', '-save', '-restore']) {
       await link('xtables-nft-multi', `usr/sbin/ebtables-nft${suffix}`)

@@ -47,6 +47,14 @@ t.test('devices and targets that iptables refuses', { skip: noModule }, async (t
   }
 })
 
+t.test('nft has no words for them, and iptables-translate says so by a comment', { skip: noModule }, async (t) => {
+  const ns = namespace(t)
+  for (const args of ['--mark 0x80', '--dev eth5,eth6', '--target probe']) {
+    const rule = `-A FORWARD -p tcp -j CLONE ${args}`
+    t.match(tryRun(ns, 'iptables-translate', ...rule.split(' ')), { status: 0, stdout: `nft # ${rule}` })
+  }
+})
+
 t.test('save and restore by iptables-legacy and iptables-nft', { skip: noModule }, async (t) => {
   for (const family of FAMILIES) {
     for (const variant of ['legacy', 'nft']) {

@@ -116,6 +116,11 @@ const READ_MUCH = READ_BYTES / 2
 const READS_AT_ONCE = 4
 let room: Uint8Array | undefined
 
+/** Takes memory of {@link watchReads} back that nobody will look at again: the next read has it instead of new memory, whose pages the kernel has to clear. */
+export function reuse(bytes: Uint8Array): void {
+  if (bytes.buffer.byteLength === READ_BYTES) room = new Uint8Array(bytes.buffer as ArrayBuffer)
+}
+
 /** What a read gives, as bytes of its own, or what it answers instead. */
 function readBytes(descriptor: RawDescriptor): Uint8Array | number {
   room ??= new Uint8Array(READ_BYTES)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Writes a capture as a pcapng file.
 
+import { WriteStream } from 'node:fs'
 import { invalidArgument } from '../errors.js'
+import { reuse } from '../events.js'
 import { RecordPcapng } from '../wire/module/record-pcapng.js'
 import type { DeviceNames } from './device-names.js'
 
@@ -42,20 +44,35 @@ export interface CaptureReads {
 export async function writeCapture(capture: CaptureReads, { since, snaplen, names }: CaptureFacts, sink: CaptureSink, most: number): Promise<void> {
   const { write, end } = writerOf(sink)
   const file = new RecordPcapng({ application: 'nfkit', snaplen, nameOf: names.of })
+  // Other streams may hand on what they have taken.
+  const isWritten = sink instanceof WriteStream
+  let written: Uint8Array | undefined
+  // One write is under way while the next records are read and converted.
+  let writing = settling(write(file.begin()), capture)
   try {
-    await write(file.begin())
     for (let records; (records = await capture.next()) !== undefined;) {
       const { packets, lost } = file
       const blocks = file.convert(records, most - packets)
       capture.wrote(file.packets - packets, file.lost - lost)
-      await write(blocks)
+      await writing
+      if (isWritten && written !== undefined) reuse(written)
+      written = records
+      writing = settling(write(blocks), capture)
       if (file.packets >= most) break
     }
+    await writing
     await write(file.end(since, nanoseconds()))
   } finally {
     capture.close()
     end()
   }
+}
+
+/** A write whose failure ends the capture, so that who waits for packets learns of it at once. */
+function settling(writing: void | Promise<void>, capture: CaptureReads): Promise<void> {
+  const result = Promise.resolve(writing)
+  result.catch(() => { capture.close() })
+  return result
 }
 
 function writerOf(sink: unknown): { write: (bytes: Uint8Array) => void | Promise<void>; end: () => void } {

@@ -11,11 +11,12 @@ import { NfkitError } from '../../lib/errors.js'
 import { inputOf } from '../../lib/wire/bytes.js'
 import { Struct } from '../../lib/wire/module/layout.js'
 import {
-  EVENT, EVENT_RECORD, PACKET_FLAG, PACKET_RECORD, POINT_RULE, RECORD, RECORD_STRUCTS, RECORD_TYPE, RecordCursor,
+  EVENT, PACKET_FLAG, PACKET_RECORD, POINT_RULE, RECORD_STRUCTS, RECORD_TYPE, RecordCursor,
 } from '../../lib/wire/module/record.js'
 import { RecordPcapng } from '../../lib/wire/module/record-pcapng.js'
 import { readPcapng } from '../../lib/wire/pcapng-reader.js'
 import fc from '../support/fast-check.js'
+import { event, packet, record, TIME } from '../support/records.js'
 import { byName, compiledLayouts, headerNumbers, headerStructs, layouts, noCompiler, noHeader } from '../support/uapi.js'
 import { bytesOf } from './support.js'
 
@@ -34,31 +35,7 @@ t.test('offsets, sizes and numbers, as a compiler sees them', { skip: noHeader |
   t.same(compiledLayouts(RECORD_STRUCTS, NUMBERS), { lines: layouts(RECORD_STRUCTS, NUMBERS) })
 })
 
-const TIME = 1_700_000_000_123_456_789n
 const MAC = '020000000002020000000001'
-
-interface PacketFields { lost?: number; in?: number; out?: number; vlan?: [protocol: number, tci: number]; link?: number; wire?: number; time?: bigint; point?: number; flags?: number }
-
-function record(type: number, header: number, body: Uint8Array, lost = 0, time = TIME): Uint8Array {
-  const bytes = new Uint8Array(Math.ceil((header + body.length) / 8) * 8)
-  bytes.set(body, header)
-  new Struct(RECORD, bytes).set('length', header + body.length).set('type', type).set('header', header).set('lost', lost)
-  new DataView(bytes.buffer).setBigUint64(RECORD.fields.timestamp.offset, time, true)
-  return bytes
-}
-
-function packet(data: Uint8Array, { lost, in: by = 3, out = 0, vlan = [0, 0], link = 1, wire = data.length, time, point = 1, flags = 0 }: PacketFields = {}): Uint8Array {
-  const bytes = record(RECORD_TYPE.packet, PACKET_RECORD.size, data, lost, time)
-  new Struct(PACKET_RECORD, bytes).set('wire_length', wire).set('captured', data.length).set('in', by).set('out', out).set('mark', 7).set('vlan_protocol', vlan[0])
-    .set('vlan_tci', vlan[1]).set('link', link).set('point', point).set('flags', flags).set('gso_size', 1448)
-  return bytes
-}
-
-function event(number: number, target: string, device = '', ifindex = 0, lost = 0): Uint8Array {
-  const bytes = record(RECORD_TYPE.event, EVENT_RECORD.size, new Uint8Array(0), lost)
-  new Struct(EVENT_RECORD, bytes).set('event', number).set('ifindex', ifindex).setText('target', target).setText('device', device)
-  return bytes
-}
 
 const join_ = (pieces: readonly Uint8Array[]) => Uint8Array.from(pieces.flatMap((piece) => [...piece]))
 const cursorOf = (bytes: Uint8Array) => new RecordCursor(inputOf(bytes), 0, bytes.length)

@@ -5,7 +5,6 @@
 #include <linux/skbuff.h>
 #include <linux/string.h>
 #include <net/rtnetlink.h>
-#include <net/sch_generic.h>
 
 #include "frame.h"
 #include "nfkit.h"
@@ -84,25 +83,14 @@ nfkit_layer2_copy(struct sk_buff *skb, struct net_device *dev,
 	return copy;
 }
 
-/* netif_running() and netif_carrier_ok(), in one look. */
-static __always_inline bool nfkit_layer2_is_up(const struct net_device *dev)
-{
-	unsigned long state = READ_ONCE(dev->state);
-
-	return (state & (BIT(__LINK_STATE_START) | BIT(__LINK_STATE_NOCARRIER))) ==
-	       BIT(__LINK_STATE_START);
-}
-
-/* One frame, by a device that is up. */
+/* One frame, by a device that is active. */
 static __always_inline enum nfkit_counter
-nfkit_layer2_xmit(struct sk_buff *skb, const struct net_device *dev)
+nfkit_layer2_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	switch (dev_queue_xmit(skb)) {
 	case NET_XMIT_CN:
-		/* That of a device which is just going down, or coming up. */
-		if (unlikely(qdisc_tx_is_noop(dev)))
+		if (unlikely(nfkit_went_down(dev)))
 			return NFKIT_DEVICE_DOWN;
-		/* It took this one, and dropped another. */
 		fallthrough;
 	case NET_XMIT_SUCCESS:
 		return NFKIT_SENT;
@@ -117,11 +105,11 @@ nfkit_layer2_xmit(struct sk_buff *skb, const struct net_device *dev)
 bool nfkit_layer2_send(const struct nfkit_output *output, struct sk_buff *skb)
 {
 	enum nfkit_counter result = NFKIT_DEVICE_DOWN;
-	const struct net_device *dev = skb->dev;
+	struct net_device *dev = skb->dev;
 	unsigned int length;
 	struct sk_buff *next;
 
-	if (nfkit_layer2_is_up(dev)) {
+	if (nfkit_is_active(dev)) {
 		do {
 			next = skb->next;
 			skb_mark_not_on_list(skb);
@@ -148,7 +136,7 @@ static void nfkit_layer2_count_sent(struct nfkit_counters *counters,
 /* The same at once, for what is a single frame nearly always, and counts it. */
 static __always_inline bool
 nfkit_layer2_send_now(const struct nfkit_output *output,
-		      const struct net_device *dev, struct sk_buff *skb,
+		      struct net_device *dev, struct sk_buff *skb,
 		      struct nfkit_counters *counters)
 {
 	unsigned int length = skb->len;
@@ -156,7 +144,7 @@ nfkit_layer2_send_now(const struct nfkit_output *output,
 	bool sent;
 
 	nfkit_send_begin();
-	if (unlikely(skb->next || !nfkit_layer2_is_up(dev))) {
+	if (unlikely(skb->next || !nfkit_is_active(dev))) {
 		nfkit_count_output(output, NFKIT_CLONED, 1);
 		sent = nfkit_layer2_send(output, skb);
 		nfkit_send_end();

@@ -52,7 +52,6 @@ static struct nfkit_queue_cb *nfkit_queue_cb(const struct sk_buff *skb)
 
 static struct nfkit_queue __percpu *nfkit_queues;
 static struct net_device *nfkit_napi_dev;
-DEFINE_PER_CPU(unsigned int, nfkit_sending);
 
 static bool nfkit_queue_at_limit(const struct nfkit_output *output)
 {

@@ -21,7 +21,6 @@
 
 #include <net/netfilter/nf_conntrack.h>
 #include <net/route.h>
-#include <net/sch_generic.h>
 
 #include "compat.h"
 #include "nfkit.h"
@@ -299,10 +298,10 @@ static int nfkit_output(struct net *net, struct sock *sk, struct sk_buff *skb)
 static int nfkit_output_fragment(struct net *net, struct sock *sk,
 				 struct sk_buff *skb)
 {
-	const struct net_device *dev = skb_dst(skb)->dev;
+	struct net_device *dev = skb_dst(skb)->dev;
 	int err = nfkit_output(net, sk, skb);
 
-	return err == NET_XMIT_CN && !qdisc_tx_is_noop(dev) ? 0 : err;
+	return err == NET_XMIT_CN && !nfkit_went_down(dev) ? 0 : err;
 }
 
 static int nfkit_output_fragments(struct net *net, struct sk_buff *skb)
@@ -320,8 +319,7 @@ static enum nfkit_counter nfkit_reroute_xmit(struct sk_buff *skb,
 	int err;
 
 	/* The route of a device that is gone leads into a black hole. */
-	if (dev == blackhole_netdev || !netif_running(dev) ||
-	    !netif_carrier_ok(dev)) {
+	if (dev == blackhole_netdev || !nfkit_is_active(dev)) {
 		kfree_skb(skb);
 		return NFKIT_DEVICE_DOWN;
 	}
@@ -339,10 +337,8 @@ static enum nfkit_counter nfkit_reroute_xmit(struct sk_buff *skb,
 	}
 	switch (err) {
 	case NET_XMIT_CN:
-		/* The queue of a device which is just going down, or coming up. */
-		if (qdisc_tx_is_noop(dev))
+		if (nfkit_went_down(dev))
 			return NFKIT_DEVICE_DOWN;
-		/* It took this one, and dropped another. */
 		fallthrough;
 	case NET_XMIT_SUCCESS:
 		return NFKIT_SENT;

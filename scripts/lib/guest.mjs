@@ -79,6 +79,9 @@ export const DEFAULT_MODULES = [
 /** What in a kernel's log tells of a bug. */
 const TROUBLE = /\bWARNING:|\bBUG:|\bOops\b|\bUBSAN:|\bKASAN:|\bKCSAN:|\bKFENCE:|Call Trace:|general protection fault|Kernel panic|\bINFO: (?:rcu|task|possible|suspicious)|rcu: INFO|refcount_t:|unregister_netdevice: waiting|possible (?:circular|recursive) locking|kmemleak:|sleeping function called|scheduling while atomic|divide error|unable to handle|stack segment|list_(?:add|del) corruption/
 
+/** An oops has about as many lines. */
+const DYING_LINES = 80
+
 /** A program that divides by zero is no trouble of the kernel, which tells of it, too. */
 const PROGRAM = /\btraps: \S+\[\d+\] /
 
@@ -251,7 +254,10 @@ function boot (args, guest, limit, onConsole) {
       process.removeListener('exit', kill)
       guest.close()
       if (problem === null && !guest.finished) {
-        const lastWords = guest.console.trim().split('\n').slice(-5).join('\n')
+        const lines = guest.console.trim().split('\n')
+        // All that a kernel says as it dies, or else the end.
+        const trouble = lines.findLastIndex((line, i) => troubleIn(line).length > 0 && !lines.slice(Math.max(0, i - DYING_LINES), i).some((before) => troubleIn(before).length > 0))
+        const lastWords = lines.slice(trouble === -1 ? -5 : trouble).slice(0, DYING_LINES).join('\n')
         problem = complaints.trim() !== ''
           ? `qemu: ${complaints.trim()}`
           : `the guest ended early (${signal ?? `status ${code}`}); its last words:\n${lastWords}`

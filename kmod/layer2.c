@@ -41,13 +41,11 @@ static __always_inline bool nfkit_layer2_fits(const struct sk_buff *skb,
 	       skb_gso_validate_network_len(skb, mtu);
 }
 
-/* Why there is no copy; NFKIT_CLONED: there can be one. */
+/* Why there is no copy; NFKIT_CLONED: there can be one, unless it is a loop. */
 static __always_inline enum nfkit_counter
 nfkit_layer2_check(const struct sk_buff *skb, const struct net_device *dev,
 		   const struct nf_hook_state *state, u32 snaplen)
 {
-	if (nfkit_is_sending())
-		return NFKIT_LOOP;
 	if (!dev)
 		return NFKIT_NO_DEVICE;
 	/* For netfilter a bridged packet comes from the bridge and goes to it. */
@@ -87,18 +85,13 @@ nfkit_layer2_copy(struct sk_buff *skb, struct net_device *dev,
 static __always_inline enum nfkit_counter
 nfkit_layer2_xmit(struct sk_buff *skb, struct net_device *dev)
 {
-	switch (dev_queue_xmit(skb)) {
-	case NET_XMIT_CN:
-		if (unlikely(nfkit_went_down(dev)))
-			return NFKIT_DEVICE_DOWN;
-		fallthrough;
-	case NET_XMIT_SUCCESS:
+	int err = dev_queue_xmit(skb);
+
+	if (likely(err == NET_XMIT_SUCCESS))
 		return NFKIT_SENT;
-	case -ENETDOWN:
-		return NFKIT_DEVICE_DOWN;
-	default:
-		return NFKIT_REFUSED;
-	}
+	if (err == NET_XMIT_CN)
+		return nfkit_went_down(dev) ? NFKIT_DEVICE_DOWN : NFKIT_SENT;
+	return err == -ENETDOWN ? NFKIT_DEVICE_DOWN : NFKIT_REFUSED;
 }
 
 /* Sends a copy, a list if it is in segments. Whether the device took it. */
@@ -180,7 +173,8 @@ static noinline bool nfkit_layer2_any(struct nfkit_output *output,
 	struct sk_buff *copy = NULL;
 	enum nfkit_counter result;
 
-	result = nfkit_layer2_check(skb, dev, state, output->sinks->snaplen);
+	result = nfkit_is_sending() ? NFKIT_LOOP :
+		 nfkit_layer2_check(skb, dev, state, output->sinks->snaplen);
 	if (result == NFKIT_CLONED && !direct && nfkit_queue_full(output))
 		result = NFKIT_QUEUE_FULL;
 	if (result == NFKIT_CLONED) {
@@ -201,7 +195,10 @@ static noinline bool nfkit_layer2_any(struct nfkit_output *output,
 	return true;
 }
 
-/* Whether the frame as it is can leave at once, by @dev if there is one. */
+/*
+ * Whether the frame as it is can leave at once, by @dev if there is one. Who
+ * sends a copy is duplicating too.
+ */
 static __always_inline bool
 nfkit_layer2_is_plain(const struct net_device *dev, const struct sk_buff *skb,
 		      const struct nf_hook_state *state)

@@ -74,6 +74,7 @@ static bool nfkit_sinks_copy(struct nfkit_target *target,
 {
 	bool taken = false;
 
+	nfkit_options_sum(skb, state);
 	if (sinks->count)
 		taken = nfkit_layer2(sinks, counters, skb, state);
 	if (sinks->flags & NFKIT_TARGET_REROUTE)

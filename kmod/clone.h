@@ -6,6 +6,7 @@
 #include <linux/rcupdate.h>
 
 #include "nfkit.h"
+#include "options.h"
 
 /* clone.c; @sinks are the target's, @counters those of this CPU */
 void nfkit_clone_to(struct nfkit_target *target, struct nfkit_sinks *sinks,
@@ -24,7 +25,7 @@ static __always_inline void nfkit_clone(struct nfkit_target *target,
 	struct nfkit_sinks *sinks = rcu_dereference(target->sinks);
 
 	nfkit_count_here(counters, NFKIT_SEEN, 1);
-	if (likely(sinks && sinks->plain))
+	if (likely(sinks && sinks->plain && !nfkit_options_changed(skb, state)))
 		nfkit_layer2_one(&sinks->outputs[0], counters, skb, state);
 	else
 		nfkit_clone_to(target, sinks, counters, skb, state, point);

@@ -8,6 +8,7 @@
 
 #include "frame.h"
 #include "nfkit.h"
+#include "options.h"
 #include "sending.h"
 
 /*
@@ -24,6 +25,20 @@ bool nfkit_layer2_direct(const struct net_device *dev)
 			    dev->rtnl_link_ops->kind) >= 0;
 }
 
+/* Whether what is longer than the MTU can be sent nevertheless. */
+static noinline bool nfkit_layer2_fits_yet(const struct sk_buff *skb,
+					   int length, unsigned int mtu,
+					   u32 snaplen)
+{
+	/* It does not count a tag (is_skb_forwardable()), if that is in there. */
+	if (eth_type_vlan(skb->protocol) && skb_network_offset(skb) <= ETH_HLEN)
+		mtu += VLAN_HLEN;
+	if (length <= (int)mtu || (snaplen && snaplen <= mtu + ETH_HLEN))
+		return true;
+	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type &&
+	       skb_gso_validate_network_len(skb, mtu);
+}
+
 static __always_inline bool nfkit_layer2_fits(const struct sk_buff *skb,
 					      const struct net_device *dev,
 					      u32 snaplen)
@@ -32,13 +47,8 @@ static __always_inline bool nfkit_layer2_fits(const struct sk_buff *skb,
 	/* At egress the data begins with the MAC header, which no MTU counts. */
 	int length = skb->len - skb_network_offset(skb);
 
-	/* Nor does it count a tag (is_skb_forwardable()), if that is in there. */
-	if (eth_type_vlan(skb->protocol) && skb_network_offset(skb) <= ETH_HLEN)
-		mtu += VLAN_HLEN;
-	if (length <= (int)mtu || (snaplen && snaplen <= mtu + ETH_HLEN))
-		return true;
-	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type &&
-	       skb_gso_validate_network_len(skb, mtu);
+	return likely(length <= (int)mtu) ||
+	       nfkit_layer2_fits_yet(skb, length, mtu, snaplen);
 }
 
 /* Why there is no copy; NFKIT_CLONED: there can be one, unless it is a loop. */
@@ -283,6 +293,7 @@ void nfkit_clone_devices(struct nfkit_target *const *targets,
 	struct nfkit_target *const *end = targets + count;
 	struct sk_buff *frame = NULL;
 
+	nfkit_options_sum(skb, state);
 	for (; targets < end; targets++) {
 		struct nfkit_counters *counters;
 		struct nfkit_sinks *sinks;

@@ -16,6 +16,8 @@ export interface Datagram {
   fill?: number
   /** IPv4: do not fragment. */
   dontFragment?: boolean
+  /** Of IPv4's header. */
+  options?: Uint8Array
 }
 
 /** One frame. */
@@ -25,10 +27,18 @@ export function datagram(options: Datagram): Uint8Array {
   return encodeEthernet({ destination: to, source: from, etherType: isIpv6 ? EtherType.ipv6 : EtherType.ipv4, payload: packet(options) })
 }
 
-function packet({ source, destination, port = 9000, size = 100, fill = 0, dontFragment = false }: Datagram): Uint8Array {
+/** Options of IPv4 (RFC 791, 3.1; RFC 2113): those that routers write into, one that they may look at, as many as there can be. */
+export const IPV4_OPTIONS = {
+  'record route': Uint8Array.of(7, 15, 4, ...new Uint8Array(12), 0),
+  timestamp: Uint8Array.of(68, 12, 5, 0, ...new Uint8Array(8)),
+  'router alert': Uint8Array.of(148, 4, 0, 0),
+  'nothing, ten words of it': new Uint8Array(40).fill(1),
+} as const
+
+function packet({ source, destination, port = 9000, size = 100, fill = 0, dontFragment = false, options = new Uint8Array(0) }: Datagram): Uint8Array {
   const payload = encodeUdp({ sourcePort: 9001, destinationPort: port, payload: new Uint8Array(size).fill(fill) }, { source, destination })
   if (source.includes(':')) return encodeIpv6({ source, destination, nextHeader: IpProtocol.udp, payload })
-  return encodeIpv4({ source, destination, protocol: IpProtocol.udp, identification: fill, dontFragment, payload })
+  return encodeIpv4({ source, destination, protocol: IpProtocol.udp, identification: fill, dontFragment, options, payload })
 }
 
 /** The same datagram in fragments, of at most `most` bytes each behind the MAC header. */

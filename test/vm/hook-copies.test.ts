@@ -5,13 +5,18 @@
 import t from 'tap'
 import { Capture, CloneTarget, Hook, Link, Route, Rule } from '../../lib/index.js'
 import { encodeEthernet, encodeIpv6, encodeUdp, EtherType, type Host, IpProtocol } from '../../lib/lab/index.js'
+import { internetChecksum } from '../../lib/wire/checksum.js'
 import { HOOK_POINTS, type HookPoint } from '../../lib/wire/module/hook-points.js'
+import { openSocket, parseAddress, SOCK_DGRAM, SOL_IP, socketAddress } from '../../lib/lab/socket.js'
+import { check } from '../../lib/native.js'
 import { Collector, hex } from '../support/capture.js'
-import { datagram, fragments } from '../support/datagram.js'
+import { datagram, fragments, IPV4_OPTIONS } from '../support/datagram.js'
 import { hookLab, PORT, WAYS } from '../support/hooks.js'
 import { arrivals, MARK, noModule, sorted, TABLE, withModule } from '../support/module.js'
 
 withModule(t)
+
+const IP_OPTIONS = 4
 
 const macOf = (host: Host, device = 'eth0') => Link.get(device, { netns: host.netns }).mac!
 const isEthernet = (at: HookPoint) => at.startsWith('bridge') || !HOOK_POINTS[at].families
@@ -25,6 +30,7 @@ function framesFor(at: HookPoint, from: string, to: string, source: Record<'ipv4
   const extended = encodeIpv6({ source: v6.source, destination: v6.destination, nextHeader: 60, payload: Uint8Array.from([...options, ...udp]) })
   const frames = [
     datagram({ ...v4, fill: 1 }), datagram({ ...v6, fill: 2 }), datagram({ ...v4, fill: 3, size: 1472 }), datagram({ ...v6, fill: 4, size: 1452 }),
+    ...Object.values(IPV4_OPTIONS).map((options, i) => datagram({ ...v4, options, fill: 8 + i })),
     ...fragments({ ...v4, size: 1000, fill: 5 }, 500), encodeEthernet({ destination: to, source: from, etherType: EtherType.ipv6, payload: extended }),
   ]
   // Those of the box itself belong to a VLAN that it does not have.
@@ -32,6 +38,12 @@ function framesFor(at: HookPoint, from: string, to: string, source: Record<'ipv4
   const payload = datagram({ ...v4, fill: 6 }).subarray(14)
   for (const vlans of [[{ id: 5, priority: 3 }], [{ protocol: 0x88a8, id: 6 }, { id: 7 }]]) frames.push(encodeEthernet({ destination: to, source: from, etherType: EtherType.ipv4, vlans, payload }))
   return frames
+}
+
+/** Whether the checksum of a header is wrong, if it is one of IPv4. */
+function isWrong4(packet: string): boolean {
+  const bytes = Buffer.from(packet, 'hex')
+  return bytes[0]! >> 4 === 4 && internetChecksum(bytes.subarray(0, 4 * (bytes[0]! & 15))) !== 0
 }
 
 t.test('copies at every point', { skip: noModule }, async (t) => {
@@ -63,7 +75,7 @@ t.test('copies at every point', { skip: noModule }, async (t) => {
     const hook = Hook.create({ at, ...(at === 'ingress' ? { in: 'eth0' } : at === 'egress' ? { out: 'eth1' } : {}), match: { protocol: 'udp' }, verdict: 'accept', clone: 'probe', netns })
     const frames = way.from === 'box' ? [] : framesFor(at, macOf(ends[way.from]), macOf(way.to === 'b2' ? net.b2 : box, way.to === 'b2' ? 'eth0' : way.net === 3 ? 'br0' : 'eth0'), addresses(way.from === 'h1' ? 1 : 3, 1), destination)
     // Fragments are put together before LOCAL_IN.
-    const count = frames.length === 0 ? 4 : frames.length - (at === 'local-in' ? 2 : 0)
+    const count = frames.length === 0 ? 5 : frames.length - (at === 'local-in' ? 2 : 0)
     let routed: string[] = []
     const send = async () => {
       for (const frame of frames) ends[way.from].sendFrame('eth0', frame)
@@ -73,6 +85,11 @@ t.test('copies at every point', { skip: noModule }, async (t) => {
         for (const size of [30, 1400]) await socket.send(new Uint8Array(size).fill(size))
         socket.close()
       }
+      const socket = openSocket(netns, 'ipv4', SOCK_DGRAM, 0, 'UDP')
+      check(socket.setOption(SOL_IP, IP_OPTIONS, IPV4_OPTIONS['record route']), 'setsockopt')
+      check(socket.connect(socketAddress(netns, parseAddress(destination.ipv4, 'address'), PORT)), 'connect')
+      check(socket.send(new Uint8Array(30), 0), 'send')
+      socket.close()
     }
     const whole = await arrivals(box, 'eth2', monitor, async () => {
       routed = await arrivals(box, 'eth5', second, send, () => (reroute ? count : 0))
@@ -87,6 +104,7 @@ t.test('copies at every point', { skip: noModule }, async (t) => {
     })
     const raw = packets.some(({ link }) => link === 'RAW')
     t.same(sorted(whole.map((text) => text.slice(raw ? 28 : 0))), sorted(captured), `${at}: the device's are those captured`)
+    t.same(captured.map((text) => text.slice(raw ? 0 : 28)).filter(isWrong4), [], `${at}: checksums of IPv4's header`)
     if (frames.length > 0 && !['local-in', 'forward', 'postrouting', 'egress'].includes(at)) t.same(sorted(captured), sorted(frames.map(hex)), `${at}: as they were sent`)
     if (reroute) {
       const ip = sorted(captured.map((text) => text.slice(raw ? 0 : 28)))

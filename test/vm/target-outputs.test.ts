@@ -5,7 +5,7 @@ import t from 'tap'
 import { CloneTarget, Hook, Link } from '../../lib/index.js'
 import { encodeEthernet, EtherType, type Host } from '../../lib/lab/index.js'
 import { internetChecksum, transportChecksum } from '../../lib/wire/checksum.js'
-import { datagram, fragments } from '../support/datagram.js'
+import { datagram, fragments, IPV4_OPTIONS } from '../support/datagram.js'
 import { arrivals, cloneTo, counters, type MirrorLab, mirrorLab, noModule, sorted, until, withModule } from '../support/module.js'
 import { run, tryRun } from '../support/outside.js'
 
@@ -83,6 +83,16 @@ for (const [chain, destination] of [['INPUT', '192.168.1.254'], ['FORWARD', '192
     t.same(sorted(copies.map((text) => `${text.slice(0, 28)}${text.length / 2}`)), sorted(sent.map((frame) => `${hex(frame.subarray(0, 14))}${Math.min(100, frame.length)}`)))
     if (chain === 'INPUT') t.same(sorted(copies), sorted(sent.map((frame) => hex(frame.subarray(0, 100)))))
     t.same(counters(box, 'target:probe'), { seen: N, cloned: N, sent: N, bytes: lengthOf(copies) })
+    target.set({ devices: ['eth2'], snaplen: 60 })
+    const optioned = [['nothing, ten words of it', 0], ['nothing, ten words of it', 100], ['router alert', 100]] as const
+    let originals: string[] = []
+    const short = await arrivals(box, 'eth2', monitor, async () => {
+      const [from, device, to] = chain === 'INPUT' ? [h1, 'eth0', box] : [box, 'eth1', h2]
+      originals = await arrivals(from, device, to, async () => {
+        for (const [name, size] of optioned) h1.sendFrame('eth0', datagram({ to: macOf(box), from: macOf(h1), source: '192.168.1.1', destination, options: IPV4_OPTIONS[name], size }))
+      }, () => optioned.length)
+    }, () => optioned.length, { whole: true })
+    t.same(sorted(short), sorted(originals.map((text) => `${hex(sent[0]!.subarray(0, 14))}${text.slice(0, 2 * (60 - 14))}`)), 'within the options')
     target.close()
   })
 }

@@ -2,12 +2,14 @@
 // What every verdict does to real packets at every hook point, IPv4 and IPv6, as the receivers see it.
 
 import t from 'tap'
-import { PacketQueue } from '../../lib/index.js'
+import { Capture, Link, PacketQueue, Route, Rule } from '../../lib/index.js'
+import { ModuleDevice } from '../../lib/clone/device.js'
 import type { IpFamily } from '../../lib/wire/ip.js'
 import { HOOK_POINTS, type HookPoint } from '../../lib/wire/module/hook-points.js'
 import type { HookConfig } from '../../lib/wire/module/hook.js'
+import { Collector, hex } from '../support/capture.js'
 import { FAMILIES, hookAt, type HookLab, hookLab, programOf, PORT, statsOf, Stream, targetOf, WAYS } from '../support/hooks.js'
-import { noModule, until, withModule } from '../support/module.js'
+import { counters, noModule, until, withModule } from '../support/module.js'
 
 withModule(t)
 
@@ -148,4 +150,86 @@ t.test('verdicts at every point', { skip: noModule }, async (t) => {
     await watch.return!()
     await reading
   })
+
+  const PAYLOADS = Array.from({ length: N }, (_, i) => Buffer.alloc(20, i).toString('hex'))
+  const payloads = (packets: readonly Uint8Array[]) => packets.map((data) => hex(data.subarray(-20)))
+  const redirected = (to: string, onFail: 'accept' | 'drop'): Partial<HookConfig> => ({ verdict: { redirect: to, onFail } })
+
+  await t.test('redirect into a capture; what nobody reads, or has no room for, is accepted or dropped', async (t) => {
+    for (const name of ['read', 'full']) device.setTarget(name, { ...targetOf(), capture: true }, { persistent: false, create: true })
+    const full = ModuleDevice.open(net.box.netns)
+    t.teardown(() => full.close())
+    full.startCapture('full', 0, 65536)
+    await filled(net)
+    await each(net, async (at, family, stream, set) => {
+      const before = counters(net.box, 'target:read')['no_reader'] ?? 0
+      set(redirected('read', 'accept'))
+      t.equal(await stream.pass(N, N), N, `${at} ${family}: nobody reads, accepted`)
+      t.equal(counters(net.box, 'target:read')['no_reader'], before + N)
+      t.same(stats(), { seen: stats().seen, matched: N, notTaken: N, accepted: N }, `${at} ${family}`)
+
+      const capture = Capture.open({ from: 'read', netns: net.box.netns })
+      const got = new Collector(capture)
+      t.equal(await stream.pass(N, 0), 0, `${at} ${family}: captured`)
+      const packets = await got.count(N)
+      t.same(payloads(packets.map(({ data }) => data)), PAYLOADS, `${at} ${family}: what was captured`)
+      t.ok(packets.every(({ point, byRule }) => point === at && !byRule))
+      t.same(stats(), { seen: stats().seen, matched: 2 * N, redirected: N, notTaken: N, accepted: N }, `${at} ${family}`)
+      capture.close()
+
+      const lost = counters(net.box, 'target:full')['buffer_full']!
+      device.setHook('h', hookAt(at, family, redirected('full', 'drop')), { persistent: false, create: false })
+      t.equal(await stream.pass(N, 0), 0, `${at} ${family}: no room, dropped`)
+      t.equal(counters(net.box, 'target:full')['buffer_full'], lost + N)
+      t.same(stats(), { seen: stats().seen, matched: 3 * N, redirected: N, notTaken: 2 * N, accepted: N, dropped: N }, `${at} ${family}`)
+    })
+    for (const name of ['read', 'full']) device.deleteTarget(name)
+  })
+
+  await t.test('redirect by a mark: to the host behind its route; what has none is accepted or dropped', async (t) => {
+    const { netns } = net.box
+    Link.set('eth2', { arp: false }, { netns })
+    for (const family of FAMILIES) {
+      for (const [fwmark, table, route] of [[1, 101, { link: 'eth2' }], [2, 102, { type: 'unreachable' }]] as const) {
+        Rule.add({ family, priority: 10, fwmark, table }, { netns })
+        Route.add({ destination: family === 'ipv4' ? 'default' : '::/0', table, ...route }, { netns })
+      }
+      Rule.add({ family, priority: 20, table: 'local' }, { netns })
+      Rule.delete({ family, priority: 0, table: 'local' }, { netns })
+    }
+    for (const [name, reroute] of [['route', 1], ['none', 2]] as const) device.setTarget(name, { ...targetOf(), reroute }, { persistent: false, create: true })
+    const watch = monitor.capture('eth0', { promiscuous: true, direction: 'in', filter: ({ packet }) => packet?.udp?.destinationPort === PORT })
+    let came: Uint8Array[] = []
+    const reading = (async () => { for await (const item of watch) if (item.type === 'frame') came.push(item.data.slice()) })()
+    await each(net, async (at, family, stream, set) => {
+      came = []
+      set(redirected('route', 'drop'))
+      t.equal(await stream.pass(N, 0), 0, `${at} ${family}: redirected`)
+      await until(() => came.length >= N, `${at} ${family}: ${came.length} of ${N} at the monitor`)
+      t.same(payloads(came).sort(), PAYLOADS, `${at} ${family}: what came there`)
+      t.same(stats(), { seen: stats().seen, matched: N, redirected: N }, `${at} ${family}`)
+      const before = counters(net.box, 'target:none')['unroutable'] ?? 0
+      for (const [onFail, expected] of [['drop', 0], ['accept', N]] as const) {
+        device.setHook('h', hookAt(at, family, redirected('none', onFail)), { persistent: false, create: false })
+        t.equal(await stream.pass(N, expected), expected, `${at} ${family}: no route: ${onFail}`)
+      }
+      t.equal(counters(net.box, 'target:none')['unroutable'], before + 2 * N)
+      t.same(stats(), { seen: stats().seen, matched: 3 * N, redirected: N, notTaken: 2 * N, accepted: N, dropped: N }, `${at} ${family}`)
+      t.equal(came.length, N, 'no more came')
+    }, POINTS.filter((at) => HOOK_POINTS[at].reroute))
+    await watch.return!()
+    await reading
+  })
 })
+
+/** Has the capture of the target `full`, of which nobody reads, lose even the smallest packets of the tests. */
+async function filled(net: HookLab): Promise<void> {
+  const stream = await Stream.open(net, WAYS['local-in'], 'ipv4')
+  net.device.setHook('filler', hookAt('local-in', 'ipv4', { clone: 'full' }), { persistent: false, create: true })
+  for (const size of [1400, 1]) {
+    const before = counters(net.box, 'target:full')['buffer_full'] ?? 0
+    while ((counters(net.box, 'target:full')['buffer_full'] ?? 0) === before) await stream.pass(size === 1 ? 1 : 10, 0, size)
+  }
+  net.device.deleteHook('filler')
+  stream.close()
+}

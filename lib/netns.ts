@@ -16,6 +16,11 @@ const MS_REC = 16384
 const MS_SHARED = 1 << 20
 const MNT_DETACH = 2
 
+const OPEN_HINTS: Readonly<Record<number, string>> = {
+  [Errno.ENOENT]: `those with a name are in ${NAMED} ("ip netns add NAME" makes one, Netns.list() has them); a path has a slash`,
+  [Errno.EACCES]: 'that of another user\'s process needs CAP_SYS_PTRACE: run as root',
+}
+
 /** A network namespace or the name of one in `/run/netns`; a string with a slash is a path, for example `/proc/17/ns/net`. */
 export type NetnsLike = Netns | string
 
@@ -93,7 +98,11 @@ export class Netns {
   }
 
   static #openPath(path: string, name?: string): Netns {
-    const descriptor = checkDescriptor(addon.open(path, constants.O_RDONLY, 0, -1), 'open', path)
+    const descriptor = addon.open(path, constants.O_RDONLY, 0, -1)
+    if (typeof descriptor === 'number') {
+      const hint = OPEN_HINTS[-descriptor]
+      throw NfkitError.fromErrno(-descriptor, 'open', `opening network namespace ${name ?? path}`, hint === undefined ? {} : { hint })
+    }
     // Opening a socket in it is the one test that works for every kind of path.
     const probe = addon.socket(1, 2, 0, descriptor.fd)
     if (typeof probe === 'number') {

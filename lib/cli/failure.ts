@@ -12,9 +12,7 @@ export function messageOf(error: unknown, action?: Action): { message: string; s
   if (isArgumentError(error)) return { message: printable(action === undefined ? error.message : asTyped(error.message, action)), status: 2 }
   if (error instanceof NfkitError) {
     const { code } = error
-    // Hints speak of what a program would write.
-    const text = error.message.replace(/\{ (\w+): '(\w+)' \}/g,
-      (call, name: string, value: string) => (hasOption(action, name) ? `--${kebab(name)} ${value}` : call))
+    const text = withOptions(error.message, action)
     return { message: printable(text.includes(code) ? text : `${text} (${code})`), status: 1 }
   }
   const { code, message, stack } = error as NodeJS.ErrnoException
@@ -33,11 +31,24 @@ function isArgumentError(error: unknown): error is TypeError | RangeError {
 function asTyped(message: string, action: Action): string {
   const [name] = message.split(':', 1) as [string]
   const rest = message.slice(name.length)
+  // What is not given at all came from nowhere.
+  const absent = /^: expected (.*), got undefined$/.exec(rest)
+  const said = withOptions(absent === null ? rest : ` is missing: ${absent[1]}`, action)
   const known = action.args.split(/[^A-Z]+/)
   // The first argument is a bridge for the user, and any link or its name for some functions of the library.
   const argument = ['link', 'name'].includes(name) && rest.includes('interface name') ? 'BRIDGE' : name.toUpperCase()
-  if (known.includes(argument)) return argument + rest
-  return hasOption(action, name) ? `--${kebab(name)}${rest}` : message
+  if (known.includes(argument)) return argument + said
+  if (hasOption(action, name)) return `--${kebab(name)}${said}`
+  if (name === 'match.program' && hasOption(action, 'bpf')) return `--bpf${said}`
+  // A field of what an option has: `match.sourceMac`.
+  const [option, ...field] = name.split('.') as [string, ...string[]]
+  return field.length > 0 && hasOption(action, option) ? `--${kebab(option)}: ${field.join('.')}${said}` : name + said
+}
+
+/** Hints speak of what a program would write: `{ via: 'reroute' }` is `--via reroute`. */
+function withOptions(text: string, action: Action | undefined): string {
+  return text.replace(/\{ (\w+): '(\w+)' \}|\b(\w+): '(\w+)'/g, (call, inBraces?: string, value?: string, name = inBraces!, plain = value!) => (
+    hasOption(action, name) ? `--${kebab(name)} ${plain}` : call))
 }
 
 function hasOption(action: Action | undefined, name: string): boolean {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Usage and help, made from what the commands declare.
 
-import { type Action, type Command, type OptionSpecs, optionsOf } from './action.js'
+import { type Action, type OptionSpecs, optionsOf } from './action.js'
 import type { CommandEntry } from './registry.js'
 
 /** `nfkit cam show BRIDGE [--port PORT] ...` in one line. */
@@ -29,9 +29,11 @@ export function actionHelp(command: string, action: Action): string[] {
   ]
 }
 
-export function commandHelp({ name, actions }: Command, summary: string): string[] {
+/** Of a command, or of those of its actions that begin with the same words. */
+export function commandHelp(words: readonly string[], actions: readonly Action[], summary: string): string[] {
+  const [name] = words
   return [
-    `usage: nfkit ${name} ...`, '', sentence(summary), '',
+    `usage: nfkit ${words.join(' ')} ...`, '', sentence(summary), '',
     ...twoColumns(actions.map((action) => [[name, action.words, action.args].filter((part) => part !== '').join(' '), action.summary])),
     '', `options of each: nfkit ${[name, actions.find(({ words }) => words !== '')?.words].join(' ')} --help`,
   ]

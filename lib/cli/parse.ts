@@ -28,6 +28,11 @@ export function survey(command: Command, words: readonly string[]): { positional
   }
 }
 
+/** The actions that these words are, or that they begin. */
+export function beginningWith({ actions }: Command, positionals: readonly string[]): Action[] {
+  return actions.filter((action) => positionals.every((word, i) => wordsOf(action)[i] === word))
+}
+
 /** Which action is meant: the one with the most words at the start. @throws UsageError when there is none */
 export function chooseAction({ name, actions }: Command, positionals: readonly string[]): Action {
   const starts = (action: Action, count = Infinity) => wordsOf(action).slice(0, count).every((word, i) => positionals[i] === word)

@@ -8,7 +8,7 @@ import type { Action, Command } from './action.js'
 import { messageOf } from './failure.js'
 import { actionHelp, commandHelp, mainHelp, usageLine } from './help.js'
 import { Output } from './output.js'
-import { chooseAction, parseFor, quote, survey } from './parse.js'
+import { beginningWith, chooseAction, parseFor, quote, survey } from './parse.js'
 import { type CommandEntry, COMMANDS } from './registry.js'
 import { UsageError } from './usage.js'
 
@@ -51,7 +51,8 @@ export async function run(argv: readonly string[], surroundings: Surroundings = 
     command = await entry.load()
     const line = [...globals, ...(help ? ['--help'] : []), ...words]
     const { positionals, help: wanted } = survey(command, line)
-    if (wanted && positionals.length === 0 && command.actions.length > 1) return print(commandHelp(command, entry.summary))
+    const group = beginningWith(command, positionals)
+    if (wanted && group.some(({ words: all }) => all.split(' ').length > positionals.length && all !== '')) return print(commandHelp([name, ...positionals], group, entry.summary))
     action = chooseAction(command, positionals)
     if (wanted) return print(actionHelp(entry.name, action))
     const { args, options } = parseFor(action, line)

@@ -33,6 +33,7 @@ export interface SetFlags {
 type Pointer = readonly [holder: Uint8Array, offset: number, target: Uint8Array]
 
 const HINTS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is none of that name in the network namespace; "nfkit targets list" and "nfkit hook list" have those that there are',
   EPERM: 'it belongs to another program, or CAP_NET_ADMIN in the network namespace is missing',
   ENETDOWN: 'its network namespace is gone',
   ENOTTY: 'the kernel module is older than this version of nfkit: build it anew with "nfkit module build"',

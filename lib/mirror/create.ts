@@ -61,7 +61,7 @@ function freeName(asked: string | undefined, others: readonly { name: string }[]
   const isFree = (name: string) => !others.some((other) => other.name === name)
   if (asked === undefined) for (let i = 1; ; i++) if (isFree(`mirror${i}`)) return `mirror${i}`
   if (isFree(asked)) return asked
-  throw new NfkitError('NFKIT_MIRROR_EXISTS', `there is a mirror ${asked} already`, { hint: `take another name, or remove it: Mirror.remove('${asked}')` })
+  throw new NfkitError('NFKIT_MIRROR_EXISTS', `there is a mirror ${asked} already`, { hint: `take another name, or remove it with Mirror.remove('${asked}') or "nfkit mirror remove ${asked}"` })
 }
 
 function rerouted({ from, families: asked, port, mark, table }: RerouteRequest, name: string, { netns, lock }: Place, others: readonly MirrorRecord[]): Plan {

@@ -50,7 +50,7 @@ export function planSource(from: unknown, name: string, families: readonly IpFam
     const where = { family, table, chain }
     try {
       const parts = rulesOf(where)
-      for (const { target } of parts as NetfilterRule[]) if (target !== undefined) throw invalidArgument('from', 'a rule without target', 'target')
+      for (const { target } of parts as NetfilterRule[]) if (target !== undefined) throw invalidArgument('from', 'a rule without target', 'jump' in target ? target.jump : 'goto' in target ? target.goto : target.name)
       const rulesBy = (by: CloneBy) => parts.map((rule) => NetfilterRule.format({
         ...rule, matches: [...rule.matches ?? [], { name: 'comment', comment: commentOf(name) }], target: { name: 'CLONE', ...by },
       }, where))

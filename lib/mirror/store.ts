@@ -3,7 +3,7 @@
 // it is one of two whole ones whenever the process ends.
 
 import {
-  closeSync, constants, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeSync,
+  closeSync, constants, type Dirent, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { Errno } from '../errno.js'
@@ -167,19 +167,20 @@ export class JournalStore {
 }
 
 function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
+  return entriesIn(directory).map(({ name }) => name)
 }
 
 function directoriesIn(directory: string): string[] {
+  return entriesIn(directory).filter((entry) => entry.isDirectory()).map(({ name }) => name)
+}
+
+function entriesIn(directory: string): Dirent[] {
   try {
-    return readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name)
+    return readdirSync(directory, { withFileTypes: true })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return []
+    if (code === 'EACCES') throw NfkitError.fromErrno(Errno.EACCES, 'open', `reading the journals of mirrors in ${directory}`, { hint: 'they are root\'s: run as root' })
     throw error
   }
 }

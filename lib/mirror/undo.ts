@@ -15,7 +15,7 @@ export interface UndoneStep {
 }
 
 export function noSuchMirror(name: string): NfkitError {
-  return new NfkitError('NFKIT_NO_SUCH_MIRROR', `there is no mirror ${name} in this namespace`, { hint: 'Mirror.list() has those that there are' })
+  return new NfkitError('NFKIT_NO_SUCH_MIRROR', `there is no mirror ${name} in this namespace`, { hint: 'Mirror.list() or "nfkit mirror list" has those that there are' })
 }
 
 /** `id`: only if it is still that very one. */
@@ -50,7 +50,7 @@ export async function undo(store: JournalStore, context: StepContext, cause?: un
   if (failed.length > 0) {
     const why = failed.map(({ step, error }) => `${step} (${(error as Error).message})`).join(', ')
     throw new NfkitError('NFKIT_PARTIAL', `${cause === undefined ? '' : `${(cause as Error).message}; `}mirror ${record.name}: not undone: ${why}`, {
-      cause: cause ?? failed[0]!.error, hint: `try again with Mirror.remove('${record.name}')`,
+      cause: cause ?? failed[0]!.error, hint: `try again with Mirror.remove('${record.name}') or "nfkit mirror remove ${record.name}"`,
     })
   }
   store.delete(record.name)

@@ -36,7 +36,7 @@ export function tablesError(errno: number, syscall: string, family: IpFamily, ta
   // Nobody serves these options: ip_tables is neither built in nor loaded.
   if (code === 'ENOPROTOOPT') return tablesMissing(family, undefined, { errno, syscall })
   if (code === 'ENOENT' && doing === undefined) return tablesMissing(family, table, { errno, syscall })
-  const detail = doing ?? (table === undefined ? 'asking for a revision' : `reading table ${table}`)
+  const detail = doing ?? (table === undefined ? 'asking what extensions the kernel has' : `reading table ${table}`)
   const hint = doing === undefined ? undefined : HINTS[code]
   return NfkitError.fromErrno(errno, syscall, detail, hint === undefined ? {} : { hint })
 }

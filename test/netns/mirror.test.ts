@@ -349,10 +349,10 @@ t.test('steps that need no module are undone from a journal, once and again', as
     steps: [{ kind: 'arp', link, port: 'eth5' }, { kind: 'route', family: 'ipv4', table, link, port: 'eth5' }, { kind: 'rule', family: 'ipv4', mark: table, table }, { kind: 'behind', family: 'ipv4', rules }],
   })
   writeJournal(journal, netns, 'one', encodeRecord(whole))
-  t.same((await Mirror.remove('one', { netns, journal })).map(({ result }) => result), ['gone', 'undone', 'undone', 'undone'])
+  t.same((await Mirror.remove('one', { netns, journal })).map(({ result }) => result), ['undone', 'undone', 'undone', 'undone'])
   t.equal(run(netns, 'sh', '-c', 'ip -j link; ip -d rule; ip route show table all'), before)
   writeJournal(journal, netns, 'one', encodeRecord(whole))
-  t.same((await Mirror.remove('one', { netns, journal })).map(({ result }) => result), ['gone', 'gone', 'gone', 'gone'])
+  t.same((await Mirror.remove('one', { netns, journal })).map(({ result }) => result), ['undone', 'gone', 'gone', 'gone'])
   t.equal(run(netns, 'sh', '-c', 'ip -j link; ip -d rule; ip route show table all'), before)
 })
 
@@ -416,10 +416,10 @@ t.test('the command line', async (t) => {
   t.match(await nfkit(netns, ['mirror', 'add', '--to', 'eth5']), { status: 2, stderr: /--from or --at is missing/ })
   t.match(await nfkit(netns, ['mirror', 'add', '--via', 'reroute', '--from', 'PREROUTING', '--to', 'eth5']), { status: 2, stderr: /expected INPUT, FORWARD, OUTPUT or POSTROUTING/ })
   for (const [args, message] of [
-    [['--at', 'ingress', '--to', 'eth5'], /in: expected the name of a device/], [['--at', 'nowhere', '--to', 'eth5'], /--at: expected prerouting, /],
+    [['--at', 'ingress', '--to', 'eth5'], /--in is missing: the name of a device/], [['--at', 'nowhere', '--to', 'eth5'], /--at: expected prerouting, /],
     [['--at', 'forward', '--from', 'FORWARD', '--to', 'eth5'], /either a rule or a hook point/], [['--from', 'FORWARD', '--in', 'eth0', '--to', 'eth5'], /--in: only with --at/],
     [['--at', 'forward', '--match', '{', '--to', 'eth5'], /--match: expected JSON/], [['--from', 'FORWARD', '--to', 'eth5/colour=red'], /--to: expected names with commas/],
-    [['--from', 'FORWARD', '--to', 'eth5', '--mark', '5'], /mark: expected via: 'reroute'/], [['--from', 'FORWARD', '--to', 'eth5', '--snaplen', 'x'], /--snaplen: expected a whole number/],
+    [['--from', 'FORWARD', '--to', 'eth5', '--mark', '5'], /--mark: expected --via reroute/], [['--from', 'FORWARD', '--to', 'eth5', '--snaplen', 'x'], /--snaplen: expected a whole number/],
   ] as const) t.match(await nfkit(netns, ['mirror', 'add', ...args]), { status: 2, stderr: message }, args.join(' '))
   t.match(await nfkit(netns, ['mirror', 'watch', 'one']), { status: 1, stderr: /NFKIT_NO_SUCH_MIRROR/ })
   t.match(await nfkit(netns, ['mirror', 'watch', '--interval', '0.01']), { status: 2, stderr: /--interval: expected 0\.1 to 3600/ })

@@ -27,16 +27,16 @@ t.test('devices', async (t) => {
 
 t.test('wrong usage', async (t) => {
   const wrong: [string, RegExp][] = [
-    ['targets set x', /^2 nfkit: config: expected at least one of/], ['targets set x --devices a,a', /^2 nfkit: --devices: expected different/], ['targets set x --capture --snaplen 5', /^2 nfkit: --snaplen: /],
+    ['targets set x', /^2 nfkit: --devices, --reroute or --capture is missing/], ['targets set x --devices a,a', /^2 nfkit: --devices: expected different/], ['targets set x --capture --snaplen 5', /^2 nfkit: --snaplen: /],
     ['targets set x/y --capture', /^2 nfkit: NAME: expected a name of/], ['targets set x --capture --queue-limit -1', /^2 nfkit: --queue-limit needs a value/], ['targets show x/y', /^2 nfkit: NAME: /],
     ['hook add x', /^2 nfkit: --at is missing/], ['hook add x --at input', /^2 nfkit: --at: expected prerouting/], ['hook add x --at forward --drop --queue 1', /^2 nfkit: --drop and --queue/],
     ['hook add x --at forward --bypass', /^2 nfkit: --bypass needs --queue/], ['hook add x --at forward --or-drop', /^2 nfkit: --or-drop needs/], ['hook add x --at forward -4 -6', /^2 nfkit: --ipv4 and --ipv6/],
     ['hook add x --at forward --match {', /^2 nfkit: --match: expected JSON/], ['hook add x --at forward --match 5', /^2 nfkit: --match: expected an object/], ['hook add x --at forward --bpf x', /^2 nfkit: --bpf and --link/],
-    ['hook add x --at local-out --in eth0', /^2 nfkit: --in: expected nothing at local-out/], ['hook add x --at ingress', /^2 nfkit: --in: expected the name of a device, which ingress needs/],
-    ['hook add x --at local-out --phys-in eth0', /^2 nfkit: --phys-in: expected nothing at local-out/], ['hook add x --at forward --repeat 3', /^2 nfkit: --mark: expected a mark beside/], ['hook add x --at forward --mark 1/', /^2 nfkit: --mark: expected a whole number/],
+    ['hook add x --at local-out --in eth0', /^2 nfkit: --in: expected nothing at local-out/], ['hook add x --at ingress', /^2 nfkit: --in is missing: the name of a device, which ingress needs$/],
+    ['hook add x --at local-out --phys-in eth0', /^2 nfkit: --phys-in: expected nothing at local-out/], ['hook add x --at forward --repeat 3', /^2 nfkit: --mark is missing: a mark beside/], ['hook add x --at forward --mark 1/', /^2 nfkit: --mark: expected a whole number/],
     ['hook add x --at forward --undecided', /^2 nfkit: --undecided needs --bpf/], ['mirror add --to eth5 --from FORWARD --phys-in eth0', /^2 nfkit: --phys-in: only with --at/],
     ['mirror add --to eth5 --at local-out --phys-in eth0', /^2 nfkit: --phys-in: expected nothing at local-out/], ['mirror add --to eth5 --at forward --bpf x', /^2 nfkit: --bpf and --link/],
-    ['mirror add --to eth5 --from FORWARD --via reroute --no-defer', /^2 nfkit: --defer: expected via: 'devices'/],
+    ['mirror add --to eth5 --from FORWARD --via reroute --no-defer', /^2 nfkit: --defer: expected --via devices with it/], ['mirror add --to eth5 --from PREROUTING --via reroute', /^2 nfkit: --from: chain: expected INPUT, FORWARD, OUTPUT or POSTROUTING with --via reroute,/],
     ['capture --from probe --link RAW', /^2 nfkit: --link: which packets a clone target gets/], ['capture --from INPUT --priority 5', /^2 nfkit: --priority: that of a chain/],
     ['capture --from INPUT --ipv4 --ipv6', /^2 nfkit: --ipv4 and --ipv6/], ['capture --from INPUT -w - --json', /^2 nfkit: --json, --write -/], ['capture --from ingress --table raw --in eth0', /^2 nfkit: --table needs a chain/],
     ['hook watch --interval 0', /^2 nfkit: --interval: expected 0.1 to 3600/], ['targets watch --count x', /^2 nfkit: --count: expected a whole number/],

@@ -10,6 +10,7 @@ import { messageOf } from '../../lib/cli/failure.js'
 import { usageLine } from '../../lib/cli/help.js'
 import { chooseAction, parseFor, survey } from '../../lib/cli/parse.js'
 import { COMMANDS } from '../../lib/cli/registry.js'
+import { run } from '../../lib/cli/run.js'
 import { givenSettings, settingOptions } from '../../lib/cli/settings.js'
 import { UsageError } from '../../lib/cli/usage.js'
 import { decimal, integer, oneOf, someOf, vlanOrNone } from '../../lib/cli/values.js'
@@ -150,4 +151,23 @@ t.test('what the commands declare is consistent', async (t) => {
       }
     }
   }
+})
+
+t.test('every command, action, and word that begins actions has its help', async (t) => {
+  const helpOf = async (...words: string[]) => {
+    let said = ''
+    const stream = { write: (text: string) => { said += text; return true } } as unknown as NodeJS.WriteStream
+    t.equal(await run([...words, '--help'], { stdout: stream, stderr: stream, env: {} }), 0, words.join(' '))
+    return said
+  }
+  for (const { name, load } of COMMANDS) {
+    const { actions } = await load()
+    const beginnings = new Set(actions.flatMap(({ words }) => words.split(' ').map((_word, i, all) => all.slice(0, i).join(' '))))
+    for (const words of new Set([...beginnings, ...actions.map((each) => each.words)])) {
+      t.match(await helpOf(name, ...words.split(' ').filter((word) => word !== '')), new RegExp(`^usage: nfkit ${`${name} ${words}`.trim()}`))
+    }
+  }
+  const group = await helpOf('bridge', 'port')
+  t.match(group, /bridge port add BRIDGE PORT/)
+  t.notMatch(group, /bridge address/)
 })

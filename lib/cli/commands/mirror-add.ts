@@ -77,7 +77,7 @@ export const add = action({
 
 export const set = action({
   words: 'set', args: 'NAME', summary: 'change ports and limits of a mirror via devices while packets pass; what is not given stays',
-  options: { ...PORT_OPTIONS, ...LIMIT_OPTIONS },
+  options: { to: { ...PORT_OPTIONS.to, help: `up to 8: ${DEVICES_SYNTAX}` }, ...LIMIT_OPTIONS },
   async run({ args: [name], options, netns, json, out }) {
     const mirror = Mirror.open(name!, netns)
     await mirror.set({ ...limitsOf(options), to: portsOf(options) })

@@ -3,6 +3,7 @@
 
 import { NfkitError } from '../../errors.js'
 import { Mirror } from '../../mirror/mirror.js'
+import { noSuchMirror } from '../../mirror/undo.js'
 import { action, type Command } from '../action.js'
 import { UsageError } from '../usage.js'
 import { add, set } from './mirror-add.js'
@@ -29,7 +30,7 @@ const show = action({
   options: {},
   run({ args: [name], netns, json, out }) {
     const found = Mirror.list(netns).find((each) => each.name === name)
-    if (found === undefined) throw new NfkitError('NFKIT_NO_SUCH_MIRROR', `there is no mirror ${name} in this namespace`)
+    if (found === undefined) throw noSuchMirror(name!)
     if (found.problem !== undefined) throw new NfkitError('NFKIT_BAD_JOURNAL', found.problem)
     const mirror = withCounters(found, netns)
     if (json) out.json(mirror)
@@ -38,8 +39,8 @@ const show = action({
 })
 
 const repair = action({
-  words: 'repair', args: 'NAME', summary: 'put back the routes of a mirror, which the kernel deletes when its port is set down',
-  details: ['Says what was missing. The port must be up.'],
+  words: 'repair', args: 'NAME', summary: 'put back what is missing of a mirror: routes, which the kernel deletes when its port is set down; a clone target or hook that was deleted',
+  details: ['Says what was missing. Via reroute the port must be up.'],
   options: {},
   async run({ args: [name], netns, json, out }) {
     const mirror = Mirror.open(name!, netns)

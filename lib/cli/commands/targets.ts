@@ -10,6 +10,7 @@ import { type Counter, counterColumns, LIVE_DETAILS, LIVE_OPTIONS, watchCounters
 import type { Output } from '../output.js'
 import type { Column } from '../table.js'
 import { printable, words } from '../text.js'
+import { UsageError } from '../usage.js'
 import { optionalInteger } from '../values.js'
 import { hex, lostOf, readAll } from './clone-text.js'
 import { LIMIT_OPTIONS, limitsOf } from './limit-options.js'
@@ -99,6 +100,7 @@ const set = action({
   options: SET_OPTIONS,
   run({ args: [name], options, netns: { netns }, json, out }) {
     const { devices, reroute, capture } = options
+    if (devices === undefined && reroute === undefined && capture === undefined) throw new UsageError('--devices, --reroute or --capture is missing: where copies go')
     const config: CloneTargetConfig = {
       devices: devices === undefined ? undefined : devicesOf(devices), reroute: optionalInteger('--reroute', reroute), capture, ...limitsOf(options),
     }

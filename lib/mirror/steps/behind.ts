@@ -23,13 +23,13 @@ export const behind: StepKind<BehindStep> = {
     moveBehind(rules, rules, netns)
   },
 
-  /** Only an end halfway leaves something to do: rules that are there twice. */
+  /** Only an end halfway leaves something to do: rules that are there twice. Else all is as before once the mirror's own rule is gone. */
   undo({ family, rules }, { netns, record, others }) {
     const now = firstRules(Rule.list({ ...netns, family }), [record, ...others])
     const keys = rules.map(keyOf)
     const count = (list: readonly string[], key: string) => list.filter((one) => one === key).length
     const nowKeys = now.map(keyOf)
-    if (keys.every((key) => count(nowKeys, key) <= count(keys, key))) return 'gone'
+    if (keys.every((key) => count(nowKeys, key) <= count(keys, key))) return 'undone'
     // Each once, in the order of before, and what came since behind them.
     const since = now.filter((one) => !keys.includes(keyOf(one)))
     moveBehind([...rules, ...since], now, netns)

@@ -195,13 +195,13 @@ static int nfkit_queue_poll(struct napi_struct *napi, int budget)
 	}
 	spin_unlock(&queue->packets.lock);
 
-	this_cpu_inc(nfkit_sending);
+	nfkit_send_begin();
 	/* Fragments of IPv6 are made by nf_get_ipv6_ops(). */
 	rcu_read_lock();
 	while ((skb = nfkit_queue_next(&batch)))
 		nfkit_queue_send(skb);
 	rcu_read_unlock();
-	this_cpu_dec(nfkit_sending);
+	nfkit_send_end();
 
 	spin_unlock(&queue->sending);
 	if (sent < budget)

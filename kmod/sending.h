@@ -12,15 +12,18 @@
 /* How many it is in. */
 DECLARE_PER_CPU(unsigned int, nfkit_sending);
 
-/* What it meets then comes from that. */
+/*
+ * What it meets then comes from that. With PREEMPT_RT another task of this CPU
+ * may be the one that sends; newer kernels know for each task if it duplicates.
+ */
 static inline bool nfkit_is_sending(void)
 {
-	return this_cpu_read(nfkit_sending) > 0;
+	return nfkit_is_duplicating() && this_cpu_read(nfkit_sending) > 0;
 }
 
 /*
- * Around the sending of a copy where its original is, unless somebody does that
- * already.
+ * Around the sending of copies, unless somebody does that already: whoever sends
+ * is duplicating, too.
  */
 static inline void nfkit_send_begin(void)
 {

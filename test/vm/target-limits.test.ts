@@ -92,6 +92,16 @@ t.test('loops: by the device that it copies from, and inside a bridge', { skip: 
   for (const frame of frames(net)) h1.sendFrame('eth0', frame)
   await until(() => counters(box, 'target:probe')['seen'] === N)
   t.same(counters(box, 'target:probe'), { seen: N, same_device: N })
+
+  // Copies by a VLAN wait in the queue, and leave by its port, where a hook meets them.
+  run(box.netns, 'sh', '-ec', 'ip link add link eth1 name eth1.7 type vlan id 7; ip link set eth1.7 up')
+  target.set({ devices: ['eth1.7', 'eth2'] })
+  const hook = Hook.create({ at: 'egress', out: 'eth1', match: { protocol: 'udp' }, verdict: 'accept', clone: 'probe', netns: box.netns })
+  const sent = frames(net)
+  const once = await arrivals(box, 'eth2', monitor, async () => { for (const frame of sent) h1.sendFrame('eth0', frame) }, () => counters(box, 'target:probe')['seen'] === 3 * N ? N : Infinity, { whole: true })
+  t.same(sorted(once), sorted(sent.map(hex)), 'no copy of a copy')
+  t.same(counters(box, 'target:probe:eth2'), { seen: 2 * N, cloned: N, sent: N, loop: N, bytes: counters(box, 'target:probe:eth2')['bytes'] })
+  hook.close()
   target.close()
   if (tryRun(box.netns, 'test', '-e', '/proc/sys/net/bridge/bridge-nf-call-iptables').status !== 0) return t.comment('br_netfilter is not here')
   const bridge = box.bridge('br0')

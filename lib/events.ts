@@ -87,8 +87,19 @@ export function queueLimit(maxQueue: number | undefined): number {
 /** An async iterator that owns something: ends by `break`, `return()`, its signal, or `await using`. */
 export type Watch<T> = AsyncIterableIterator<T> & AsyncDisposable
 
-/** How a watch ends beside by the one who iterates: by its signal, or when `done`, asked before more is taken, answers true. */
+/**
+ * How a watch ends beside by the one who iterates: by its signal, or when `done`, asked before more is taken, answers true. `onClose` is called
+ * once, before the descriptor is closed, however that comes.
+ */
 interface Ending { signal?: AbortSignal | undefined; onClose?: () => void; done?: () => boolean }
+
+/** @throws TypeError for what is no signal, and the reason of one that is aborted */
+export function checkSignal(value: unknown): asserts value is AbortSignal | undefined {
+  if (value === undefined) return
+  const signal = value as Partial<AbortSignal> | null
+  if (typeof signal?.addEventListener !== 'function' || typeof signal.aborted !== 'boolean') throw invalidArgument('signal', 'an AbortSignal', value)
+  if (signal.aborted) throw signal.reason
+}
 
 /**
  * Makes an async iterator of the chunks that a descriptor receives. It takes the descriptor over and closes it.
@@ -173,10 +184,16 @@ interface Source<T> {
 }
 
 function watchSource<T>(descriptor: RawDescriptor, source: Source<T>, { signal, onClose, done }: Ending): Watch<T> {
-  if (signal?.aborted === true) {
-    descriptor.close()
+  /** Lets go of what the watch was given. */
+  const release = (): void => {
     onClose?.()
-    throw signal.reason
+    descriptor.close()
+  }
+  try {
+    checkSignal(signal)
+  } catch (error) {
+    release()
+    throw error
   }
   let items: T[] = []
   let at = 0
@@ -225,8 +242,7 @@ function watchSource<T>(descriptor: RawDescriptor, source: Source<T>, { signal, 
     closed = true
     handlers.delete(id)
     signal?.removeEventListener('abort', abort)
-    descriptor.close()
-    onClose?.()
+    release()
   }
 
   function abort(): void {
@@ -242,8 +258,7 @@ function watchSource<T>(descriptor: RawDescriptor, source: Source<T>, { signal, 
   const result = source.begin(id)
   if (result < 0) {
     handlers.delete(id)
-    descriptor.close()
-    onClose?.()
+    release()
     check(result, 'epoll_ctl')
   }
   signal?.addEventListener('abort', abort, { once: true })
@@ -259,6 +274,7 @@ function watchSource<T>(descriptor: RawDescriptor, source: Source<T>, { signal, 
     return() {
       items = []
       at = 0
+      failure = undefined
       close()
       serve()
       return Promise.resolve({ done: true, value: undefined })

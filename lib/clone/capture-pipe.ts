@@ -42,14 +42,15 @@ export interface CaptureReads {
 }
 
 export async function writeCapture(capture: CaptureReads, { since, snaplen, names }: CaptureFacts, sink: CaptureSink, most: number): Promise<void> {
-  const { write, end } = writerOf(sink)
+  const { write, end } = writerOf(sink, capture)
   const file = new RecordPcapng({ application: 'nfkit', snaplen, nameOf: names.of })
   // Other streams may hand on what they have taken.
   const isWritten = sink instanceof WriteStream
   let written: Uint8Array | undefined
   // One write is under way while the next records are read and converted.
-  let writing = settling(write(file.begin()), capture)
+  let writing = Promise.resolve()
   try {
+    writing = settling(write(file.begin()), capture)
     for (let records; (records = await capture.next()) !== undefined;) {
       const { packets, lost } = file
       const blocks = file.convert(records, most - packets)
@@ -61,10 +62,12 @@ export async function writeCapture(capture: CaptureReads, { since, snaplen, name
       if (file.packets >= most) break
     }
     await writing
-    await write(file.end(since, nanoseconds()))
+    writing = settling(write(file.end(since, nanoseconds())), capture)
+    await writing
   } finally {
     capture.close()
-    end()
+    // A stream tells of a write that failed once more, as an event, after that.
+    writing.then(end, () => {})
   }
 }
 
@@ -75,17 +78,22 @@ function settling(writing: void | Promise<void>, capture: CaptureReads): Promise
   return result
 }
 
-function writerOf(sink: unknown): { write: (bytes: Uint8Array) => void | Promise<void>; end: () => void } {
+function writerOf(sink: unknown, capture: CaptureReads): { write: (bytes: Uint8Array) => void | Promise<void>; end: () => void } {
   if (typeof sink === 'function') return { write: sink as (bytes: Uint8Array) => void | Promise<void>, end: () => {} }
   const stream = sink as CaptureStream
   if (typeof stream?.write !== 'function' || typeof stream.on !== 'function') throw invalidArgument('sink', 'a writable stream or a function', sink)
+  let failure: { error: Error } | undefined
   // An error is told to the one who writes; without a listener it would end the program.
-  const ignore = () => {}
-  stream.on('error', ignore)
+  const failed = (error: Error) => {
+    failure ??= { error }
+    capture.close()
+  }
+  stream.on('error', failed)
   return {
     write: (bytes) => new Promise((resolve, reject) => {
+      if (failure !== undefined) throw failure.error
       stream.write(bytes, (error) => { if (error == null) resolve(); else reject(error) })
     }),
-    end: () => { stream.off('error', ignore) },
+    end: () => { stream.off('error', failed) },
   }
 }

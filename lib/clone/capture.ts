@@ -4,7 +4,7 @@
 import { inspect } from 'node:util'
 import { Errno } from '../errno.js'
 import { NfkitError } from '../errors.js'
-import { type Watch, watchReads } from '../events.js'
+import { checkSignal, type Watch, watchReads } from '../events.js'
 import { checkKeys } from '../net/check.js'
 import type { NetnsLike } from '../netns.js'
 import { inputOf } from '../wire/bytes.js'
@@ -74,13 +74,9 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
     this.#facts = { since: nanoseconds(), snaplen, names: new DeviceNames(netns) }
     this.#device = device
     this.#stopSource = stop
-    // Before the descriptor is closed, by a listener that comes later.
-    signal?.addEventListener('abort', () => { this.#remember() }, { once: true })
-    const failed = (errno: number) => {
-      this.#remember()
-      return NfkitError.fromErrno(errno, 'read', `capturing the clone target ${target}`, errno === Errno.ENETDOWN ? { hint: 'its network namespace is gone' } : {})
-    }
-    this.#watch = watchReads<Uint8Array>(device.descriptor, (bytes, emit) => { emit(bytes) }, failed, { signal })
+    const failed = (errno: number) =>
+      NfkitError.fromErrno(errno, 'read', `capturing the clone target ${target}`, errno === Errno.ENETDOWN ? { hint: 'its network namespace is gone' } : {})
+    this.#watch = watchReads<Uint8Array>(device.descriptor, (bytes, emit) => { emit(bytes) }, failed, { signal, onClose: () => { this.#remember() } })
   }
 
   /**
@@ -95,7 +91,7 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
     const source = checkSource(from)
     if (snaplen !== undefined) checkInteger(snaplen, 1, LIMIT.maxSnaplen, 'snaplen', 'bytes')
     checkInteger(buffer, LIMIT.minBuffer, LIMIT.maxBuffer, 'buffer', 'bytes')
-    if (signal?.aborted === true) throw signal.reason
+    checkSignal(signal)
     const device = ModuleDevice.open(netns)
     try {
       return new Capture(device, startSource(device, source, snaplen ?? 0, buffer), options)
@@ -115,8 +111,8 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
   }
 
   /**
-   * Ends the capture without losing what was captured: no packet that comes later is given, and the iteration ends behind the last one that
-   * came before. Idempotent.
+   * Ends the capture without losing what was captured: the iteration ends with the batch that has the last packet that came before. Packets that
+   * come later are not given; but of a clone target that others feed, that batch can have some. Idempotent.
    */
   stop(): void {
     if (this.closed || this.#end !== undefined) return
@@ -171,7 +167,6 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
 
   /** Ends the iteration at once. Idempotent. */
   close(): void {
-    this.#remember()
     void this.#watch.return!()
   }
 

@@ -77,7 +77,8 @@ function burstOf(burst: number | undefined, rate: number): number {
 function outputsOf(devices: unknown): CloneOutput[] {
   if (!Array.isArray(devices)) throw invalidArgument('devices', 'an array of names or of objects', devices)
   if (devices.length > MAX_OUTPUTS) throw outOfRange('devices', `at most ${MAX_OUTPUTS}`, devices.length)
-  const outputs = devices.map((one: string | CloneOutput, i) => outputOf(one, `devices[${i}]`))
+  // Unlike map, this sees what an array leaves out.
+  const outputs = Array.from(devices, (one: string | CloneOutput, i) => outputOf(one, `devices[${i}]`))
   const names = new Set(outputs.map(({ device }) => device))
   if (names.size < outputs.length) throw outOfRange('devices', 'different devices', outputs.map(({ device }) => device).join(', '))
   return outputs

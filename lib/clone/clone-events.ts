@@ -2,7 +2,7 @@
 // What happens to the clone targets of a namespace.
 
 import { NfkitError } from '../errors.js'
-import { type Watch, watchReads } from '../events.js'
+import { checkSignal, type Watch, watchReads } from '../events.js'
 import { checkKeys } from '../net/check.js'
 import type { NetnsLike } from '../netns.js'
 import { inputOf } from '../wire/bytes.js'
@@ -27,7 +27,7 @@ export type CloneEvent = { type: 'event' } & Omit<EventRecord, 'lost'> | {
 export function watchCloneTargets(options: CloneEventsOptions = {}): Watch<CloneEvent> {
   checkKeys(options, ['netns', 'signal'], 'options')
   const { netns, signal } = options
-  if (signal?.aborted === true) throw signal.reason
+  checkSignal(signal)
   const device = ModuleDevice.open(netns)
   try {
     device.startEvents()

@@ -25,8 +25,9 @@ export interface CloneTargetOptions extends CloneTargetConfig {
  * A clone target of the kernel module: where copies go of the packets that rules (`-j CLONE --target NAME`) and hooks hand over. They may
  * name it before it is there and after it is gone: then nothing is copied, and counted as `noTarget`.
  *
- * It belongs to this handle and goes with it, also when the process is killed, unless it is persistent. Needs CAP_NET_ADMIN in
- * the network namespace, the module loaded (Linux 5.10 and later), and access to /dev/nfkit, which is root's.
+ * It belongs to this handle and goes when that is closed or the process ends, also when it is killed, unless it is persistent. A handle that is
+ * not closed stays open, also when nothing refers to it. Needs CAP_NET_ADMIN in the network namespace, the module loaded (Linux 5.10 and
+ * later), and access to /dev/nfkit, which is root's.
  */
 export class CloneTarget {
   /** What rules and hooks call it. */
@@ -55,6 +56,7 @@ export class CloneTarget {
     const device = ModuleDevice.open(netns)
     try {
       device.setTarget(name, config, { persistent, create: !persistent })
+      if (!persistent) device.hold()
     } catch (error) {
       device.close()
       throw error

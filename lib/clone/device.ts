@@ -39,6 +39,9 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOTTY: 'the kernel module is older than this version of nfkit: build it anew with "nfkit module build"',
 }
 
+/** Those that are open until somebody closes them: see {@link ModuleDevice.hold}. */
+const held = new Set<ModuleDevice>()
+
 /**
  * An open descriptor. What it makes goes with it, also when the process is killed, unless it is persistent. A command that fails changes
  * nothing.
@@ -152,7 +155,13 @@ export class ModuleDevice {
     throw hint === undefined ? error : NfkitError.fromErrno(-result, 'ioctl', what, { hint })
   }
 
+  /** Keeps what it made though nobody refers to it any more, which would let the garbage collector close it. */
+  hold(): void {
+    held.add(this)
+  }
+
   close(): void {
+    held.delete(this)
     this.descriptor.close()
   }
 

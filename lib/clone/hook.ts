@@ -28,9 +28,9 @@ export interface HookOptions extends HookSpec {
  *     using hook = Hook.create({ at: 'local-in', match: { length: 100 }, verdict: 'drop' })
  *     hook.stats().dropped
  *
- * It belongs to this handle and goes with it, also when the process is killed, unless it is persistent. Needs CAP_NET_ADMIN in
- * the network namespace, the module loaded (Linux 5.10 and later), and access to /dev/nfkit, which is root's. Network namespaces do
- * not share hooks.
+ * It belongs to this handle and goes when that is closed or the process ends, also when it is killed, unless it is persistent. A handle that is
+ * not closed stays open, also when nothing refers to it. Needs CAP_NET_ADMIN in the network namespace, the module loaded (Linux 5.10 and
+ * later), and access to /dev/nfkit, which is root's. Network namespaces do not share hooks.
  */
 export class Hook {
   /** As it was given, or made up. */
@@ -59,7 +59,9 @@ export class Hook {
     const config = hookConfigOf(spec)
     const device = ModuleDevice.open(netns)
     try {
-      return new Hook(make(device, name, config, { persistent, create: !persistent }), device, persistent)
+      const made = make(device, name, config, { persistent, create: !persistent })
+      if (!persistent) device.hold()
+      return new Hook(made, device, persistent)
     } catch (error) {
       device.close()
       throw error

@@ -3,7 +3,7 @@
 
 import { inspect } from 'node:util'
 import { invalidArgument, NfkitError } from '../errors.js'
-import { forEachRecord, type Watch, watchDescriptor } from '../events.js'
+import { checkSignal, forEachRecord, type Watch, watchDescriptor } from '../events.js'
 import type { RawDescriptor } from '../native.js'
 import type { NetnsLike } from '../netns.js'
 import type { Input } from '../wire/bytes.js'
@@ -145,7 +145,7 @@ export class PacketLog implements AsyncIterableIterator<LogEvent>, AsyncDisposab
     for (const [name, value] of Object.entries({ globalSequence, conntrack })) {
       if (typeof value !== 'boolean') throw invalidArgument(name, 'true or false', value)
     }
-    if (signal?.aborted === true) throw signal.reason
+    checkSignal(signal)
     const flags = NflogFlag.sequence | (globalSequence ? NflogFlag.globalSequence : 0) | (conntrack ? NflogFlag.conntrack : 0)
     const mode = { copyMode: copyRange === 0 ? NflogCopyMode.meta : NflogCopyMode.packet, copyRange }
     const doing = `opening packet log group ${group}`

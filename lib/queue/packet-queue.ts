@@ -3,7 +3,7 @@
 
 import { inspect } from 'node:util'
 import { invalidArgument, NfkitError } from '../errors.js'
-import { forEachRecord, type Watch, watchDescriptor } from '../events.js'
+import { checkSignal, forEachRecord, type Watch, watchDescriptor } from '../events.js'
 import { check, type RawDescriptor } from '../native.js'
 import type { NetnsLike } from '../netns.js'
 import { type Input, Writer } from '../wire/bytes.js'
@@ -129,17 +129,7 @@ export class PacketQueue implements AsyncIterableIterator<QueuedPacket>, AsyncDi
       refuse: (packet) => this.#refuse(packet),
     }
     for (const { input, msg } of early) this.#decode(input, msg, (event) => { this.#early.push(event) })
-    // Before the watch's own: it closes the descriptor, and what is to be accepted must be before.
-    const end = (): void => this.#end()
-    signal?.addEventListener('abort', end, { once: true })
-    this.#watch = watchDescriptor<QueueEvent>(descriptor, 'pause', WATCH_LIMIT, (chunk, emit) => {
-      try {
-        this.#decodeChunk(chunk, emit)
-      } catch (error) {
-        this.#end()
-        throw error
-      }
-    }, { signal, onClose: () => { signal?.removeEventListener('abort', end); this.#end() } })
+    this.#watch = watchDescriptor<QueueEvent>(descriptor, 'pause', WATCH_LIMIT, (chunk, emit) => this.#decodeChunk(chunk, emit), { signal, onClose: () => this.#end() })
   }
 
   /**
@@ -154,7 +144,7 @@ export class PacketQueue implements AsyncIterableIterator<QueuedPacket>, AsyncDi
     checkOptions(options)
     const receiveBuffer = options.receiveBuffer
       ?? Math.min(MOST_BUFFER, Math.max(LEAST_BUFFER, maxLength * (MESSAGE_COST + Math.min(copyRange, USUAL_PACKET))))
-    if (signal?.aborted === true) throw signal.reason
+    checkSignal(signal)
     const doing = `opening packet queue ${number}`
     let socket: NetfilterSocket
     try {

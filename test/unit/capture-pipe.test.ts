@@ -5,6 +5,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import fs, { closeSync, constants, createWriteStream, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type CaptureFacts, type CaptureReads, writeCapture } from '../../lib/clone/capture-pipe.js'
@@ -59,6 +60,51 @@ t.test('a write that fails ends it, though no packet comes any more', async (t) 
   }, Infinity), { message: 'no room' })
   await capture.closed
   t.equal(writes, 2)
+})
+
+t.test('a stream that fails is told once, as what is thrown', async (t) => {
+  // As an event without a listener it would end this program.
+  const failing = (fail: (done: (error?: Error | null) => void) => void) => new Writable({ write: (_bytes, _encoding, done) => { fail(done) } })
+  const streams = {
+    'a full disk': [createWriteStream('/dev/full'), /ENOSPC/],
+    'at once': [failing((done) => { done(new Error('broken')) }), /broken/],
+    'later': [failing((done) => { setTimeout(done, 5, new Error('broken')) }), /broken/],
+  } as const
+  for (const [what, [stream, message]] of Object.entries(streams)) {
+    const capture = reads([recordOf(1), recordOf(2)])
+    await t.rejects(writeCapture(capture, facts(), stream, Infinity), { message }, what)
+    await capture.closed
+    await sleep(20)
+    t.ok(stream.destroyed)
+  }
+
+  const idle = failing((done) => { done() })
+  const capture = reads([])
+  const writing = writeCapture(capture, facts(), idle, Infinity)
+  await sleep(5)
+  idle.destroy(new Error('gone'))
+  await t.rejects(writing, { message: 'gone' }, 'while no packet comes')
+
+  const late = failing((done) => { setTimeout(done, 20, new Error('late')) })
+  await t.rejects(writeCapture({ ...reads([]), next: async () => { throw new Error('ended') } }, facts(), late, Infinity), { message: 'ended' }, 'after the capture did')
+  await sleep(50)
+  t.ok(late.destroyed)
+})
+
+t.test('nothing stays on a stream', async (t) => {
+  const stream = new Writable({ write: (_bytes, _encoding, done) => { setTimeout(done, 5) } })
+  const listeners = () => stream.listenerCount('error')
+  const before = listeners()
+  await writeCapture(reads([recordOf(1)]), facts(), stream, 1)
+  await t.rejects(writeCapture({ ...reads([]), next: async () => { throw new Error('ended') } }, facts(), stream, Infinity))
+  await sleep(20)
+  t.equal(listeners(), before)
+})
+
+t.test('a function that throws at its first call', async (t) => {
+  const capture = reads([recordOf(1)])
+  await t.rejects(writeCapture(capture, facts(), () => { throw new Error('no') }, Infinity), { message: 'no' })
+  await capture.closed
 })
 
 t.test('a file that is written from memory used again', async (t) => {

@@ -88,6 +88,28 @@ t.test('one that never runs empty leaves others their turn', async (t) => {
   closeSync(writer)
 })
 
+t.test('signals', async (t) => {
+  const { reader, writer } = fifo('signal')
+  const controller = new AbortController()
+  const { signal } = controller
+  const watch = watchReads(reader, whole, failed, { signal, onClose: () => { t.ok(reader.fd >= 0, 'told while it is open') } })
+  controller.abort(new Error('enough'))
+  t.equal(reader.fd, -1)
+  await watch.return!()
+  t.same(await watch.next(), { done: true, value: undefined }, 'over, whoever ended it first')
+  closeSync(writer)
+
+  let closed = 0
+  const names = ['object', 'number', 'text', 'null', 'aborted']
+  for (const [i, [given, message]] of ([[{}, 'signal: expected an AbortSignal, got an object'], [5, /got 5/], ['x', /got "x"/], [null, /got null/], [signal, 'enough']] as const).entries()) {
+    const { reader, writer } = fifo(`signal-${names[i]}`)
+    t.throws(() => watchReads(reader, whole, failed, { signal: given as AbortSignal, onClose: () => { closed++ } }), { message })
+    t.equal(reader.fd, -1, 'nothing is left open')
+    closeSync(writer)
+  }
+  t.equal(closed, names.length)
+})
+
 t.test('never into a queue', (t) => {
   const { reader, writer } = fifo('queue')
   for (const mode of [WatchMode.pause, WatchMode.drop]) t.equal(reader.watch(1, mode, 65536), -ENOTSOCK)

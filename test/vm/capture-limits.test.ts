@@ -2,6 +2,7 @@
 // What is lost is counted and told; memory is bounded; read(2) and poll(2) of the device; how captures end.
 
 import { spawn } from 'node:child_process'
+import { getEventListeners } from 'node:events'
 import t, { type Test } from 'tap'
 import { Capture, CloneTarget, Link, Netns } from '../../lib/index.js'
 import { ModuleDevice } from '../../lib/clone/device.js'
@@ -130,6 +131,13 @@ t.test('stop: what came before is given, what comes later is not', { skip: noMod
   await t.rejects(pending, { message: 'enough' })
   t.match(aborted.stats(), { captured: 3, lost: 0 }, 'counters stay')
   t.throws(() => Capture.open({ from: 'probe', netns, signal: controller.signal }), { message: 'enough' })
+  const { signal } = new AbortController()
+  const many = Array.from({ length: 5 }, () => Capture.open({ from: 'probe', netns, signal }))
+  for (const each of many) each.close()
+  t.equal(getEventListeners(signal, 'abort').length, 0, 'a signal holds no capture that is closed')
+  for (const open of [(signal: AbortSignal) => Capture.open({ from: 'probe', netns, signal }), (signal: AbortSignal) => CloneTarget.watch({ netns, signal })]) {
+    t.throws(() => open({} as AbortSignal), { message: 'signal: expected an AbortSignal, got an object' })
+  }
 })
 
 t.test('read and poll', { skip: noModule }, async (t) => {

@@ -36,7 +36,7 @@ function asTyped(message: string, action: Action): string {
   const said = withOptions(absent === null ? rest : ` is missing: ${absent[1]}`, action)
   const known = action.args.split(/[^A-Z]+/)
   // The first argument is a bridge for the user, and any link or its name for some functions of the library.
-  const argument = ['link', 'name'].includes(name) && rest.includes('interface name') ? 'BRIDGE' : name.toUpperCase()
+  const argument = ['link', 'name'].includes(name) && rest.includes('interface name') ? 'BRIDGE' : name === 'vid' ? 'VLAN' : name.toUpperCase()
   if (known.includes(argument)) return argument + said
   if (hasOption(action, name)) return `--${kebab(name)}${said}`
   if (name === 'match.program' && hasOption(action, 'bpf')) return `--bpf${said}`

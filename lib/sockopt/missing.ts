@@ -4,6 +4,7 @@
 import { errnoName } from '../errno.js'
 import { NfkitError } from '../errors.js'
 import type { IpFamily } from '../wire/ip.js'
+import { TABLE_NAMES } from '../wire/xtables/tables.js'
 
 const PREFIX = { ipv4: 'ip', ipv6: 'ip6' } as const
 const OPTION = { ipv4: 'IP_NF', ipv6: 'IP6_NF' } as const
@@ -19,6 +20,7 @@ export function tablesMissing(family: IpFamily, table: string | undefined, optio
   const all = `${prefix}_tables (CONFIG_${OPTION[family]}_IPTABLES; from Linux 6.17 on also CONFIG_NETFILTER_XTABLES_LEGACY and CONFIG_${OPTION[family]}_IPTABLES_LEGACY)`
   const one = table === undefined ? undefined : `${tableModule(family, table)} (CONFIG_${OPTION[family]}_${table.toUpperCase()})`
   const what = one === undefined ? `this kernel has no legacy tables for ${family}` : `this kernel has no ${table} table for ${family}`
+  if (table !== undefined && !(TABLE_NAMES as readonly string[]).includes(table)) return new NfkitError('NFKIT_LEGACY_TABLES_MISSING', what, { hint: `there are ${TABLE_NAMES.join(', ')}`, ...options })
   return new NfkitError('NFKIT_LEGACY_TABLES_MISSING', what,
     { hint: `it needs the module ${one ?? all}: modprobe ${one === undefined ? `${prefix}_tables` : tableModule(family, table!)}`, ...options })
 }

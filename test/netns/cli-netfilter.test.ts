@@ -79,7 +79,8 @@ t.test('rules', async (t) => {
     matches: [{ name: 'comment', comment: 'no web' }], target: { name: 'REJECT', with: 'icmp-port-unreachable' }, counters: { packets: '9007199254740993', bytes: '4' },
   }] }])
   t.same((await nfkitJson(netns, 'rules')).map((one: any) => `${one.table} ${one.name}`), ['raw PREROUTING', 'raw OUTPUT', 'filter INPUT', 'filter FORWARD', 'filter OUTPUT', 'filter web'])
-  t.match(await nfkit(netns, ['rules', '-t', 'filter', '--chain', 'nosuch']), { status: 1, stderr: /NFKIT_NO_SUCH_CHAIN/ })
+  for (const where of [['-t', 'filter'], []]) t.match(await nfkit(netns, ['rules', ...where, '--chain', 'nosuch']), { status: 1, stderr: /NFKIT_NO_SUCH_CHAIN/ })
+  t.match(await nfkit(netns, ['rules', '-t', 'nosuch']), { status: 1, stderr: /there are filter, nat, mangle, raw, security/ })
   t.same(await nfkitJson(netns, 'rules', '-6'), [])
 })
 

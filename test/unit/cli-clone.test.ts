@@ -40,6 +40,7 @@ t.test('wrong usage', async (t) => {
     ['capture --from probe --link RAW', /^2 nfkit: --link: which packets a clone target gets/], ['capture --from INPUT --priority 5', /^2 nfkit: --priority: that of a chain/],
     ['capture --from INPUT --ipv4 --ipv6', /^2 nfkit: --ipv4 and --ipv6/], ['capture --from INPUT -w - --json', /^2 nfkit: --json, --write -/], ['capture --from ingress --table raw --in eth0', /^2 nfkit: --table needs a chain/],
     ['hook watch --interval 0', /^2 nfkit: --interval: expected 0.1 to 3600/], ['targets watch --count x', /^2 nfkit: --count: expected a whole number/],
+    ['mirror set web', /^2 nfkit: what to set is missing/],
     ['targets events --count 0', /^2 nfkit: --count: expected at least 1/], ['targets events x/y', /^2 nfkit: NAME: expected a name/],
   ]
   for (const [words, said] of wrong) t.match(await complaint(words.split(' ')), said, words)

@@ -79,8 +79,10 @@ export const set = action({
   words: 'set', args: 'NAME', summary: 'change ports and limits of a mirror via devices while packets pass; what is not given stays',
   options: { to: { ...PORT_OPTIONS.to, help: `up to 8: ${DEVICES_SYNTAX}` }, ...LIMIT_OPTIONS },
   async run({ args: [name], options, netns, json, out }) {
+    const changes = { ...limitsOf(options), to: portsOf(options) }
+    if (Object.values(changes).every((value) => value === undefined)) throw new UsageError('what to set is missing')
     const mirror = Mirror.open(name!, netns)
-    await mirror.set({ ...limitsOf(options), to: portsOf(options) })
+    await mirror.set(changes)
     if (json) out.json(mirror.info())
     await mirror.close()
   },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // nfkit rules
 
+import { NfkitError } from '../../errors.js'
 import type { Netfilter } from '../../netfilter/netfilter.js'
 import { action, type Command } from '../action.js'
 import type { Output } from '../output.js'
@@ -55,6 +56,7 @@ const rules = action({
     const { options: { table, chain }, json, out } = invocation
     await withNetfilter(invocation, (nf) => {
       const listed = chainsOf(nf, table, chain)
+      if (chain !== undefined && listed.length === 0) throw new NfkitError('NFKIT_NO_SUCH_CHAIN', `no table in use in this namespace has a chain ${chain}`)
       if (json) out.json(listed.map(({ table: name, chain: one }) => ({ table: name, ...one.toJSON() })))
       else print(out, listed)
     })

@@ -18,6 +18,8 @@ export interface LiveCounters<T extends { readonly name: string }> {
   readonly read: () => T[]
   readonly columns: readonly Column<T>[]
   readonly counters: readonly Counter<T>[]
+  /** Ends it, as a key does. Who has one sees to the signals that end the program, too. */
+  readonly until?: AbortSignal
 }
 
 /** Counters as columns of a table of one moment. */
@@ -48,9 +50,15 @@ export async function watchCounters<T extends { readonly name: string }>(
   return out.isTerminal && !json ? drawn(out, interval * 1000, looks, live) : printed(out, json, interval * 1000, looks, live)
 }
 
-async function printed<T extends { readonly name: string }>(out: Output, json: boolean, interval: number, looks: number, { read, counters }: LiveCounters<T>): Promise<boolean> {
+/** So many milliseconds, or until the signal comes. */
+async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(milliseconds, undefined, signal === undefined ? {} : { signal }).catch(() => {})
+}
+
+async function printed<T extends { readonly name: string }>(out: Output, json: boolean, interval: number, looks: number, { read, counters, until }: LiveCounters<T>): Promise<boolean> {
   for (let i = 0; i < looks; i++) {
-    if (i > 0) await sleep(interval)
+    if (i > 0) await pause(interval, until)
+    if (until?.aborted === true) break
     const states = read()
     if (states.length === 0) return true
     const time = new Date()
@@ -65,6 +73,8 @@ async function printed<T extends { readonly name: string }>(out: Output, json: b
 
 async function drawn<T extends { readonly name: string }>(out: Output, interval: number, looks: number, live: LiveCounters<T>): Promise<boolean> {
   const quit = new AbortController()
+  const end = () => { quit.abort() }
+  live.until?.addEventListener('abort', end, { once: true })
   let before: Previous<T> = new Map()
   let seconds = 0
   let rows: Row<T>[] = []
@@ -76,11 +86,11 @@ async function drawn<T extends { readonly name: string }>(out: Output, interval:
     last = [title, ...formatTable(columns, rows.slice(0, Math.max(1, screen.rows - 3)), { paint: out.paint, width: out.width })]
     screen.draw([...last, out.paint('dim', `${process.stdin.isTTY ? 'q' : 'Ctrl-C'} quits`)])
   }
-  const screen = new Screen((key) => { if (key === 'q' || key === 'Q') quit.abort() }, draw)
+  const screen = new Screen((key) => { if (key === 'q' || key === 'Q') end() }, draw, { dies: live.until === undefined })
   screen.open()
   try {
     for (let i = 0, at = performance.now(); i < looks && !quit.signal.aborted; i++) {
-      if (i > 0) await sleep(interval, undefined, { signal: quit.signal }).catch(() => {})
+      if (i > 0) await pause(interval, quit.signal)
       if (quit.signal.aborted) break
       const states = live.read()
       const now = performance.now()
@@ -93,6 +103,7 @@ async function drawn<T extends { readonly name: string }>(out: Output, interval:
     }
     return false
   } finally {
+    live.until?.removeEventListener('abort', end)
     screen.close()
     // What was last seen stays on the terminal.
     out.lines(last)

@@ -16,12 +16,17 @@ const FATAL = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 export class Screen {
   readonly #onKey: (key: string) => void
   readonly #redraw: () => void
+  readonly #signals: readonly NodeJS.Signals[]
   #shown = false
 
-  /** `onKey` gets each key, `q` for Ctrl-C too; `redraw` is called when the size has changed or the screen is back. */
-  constructor(onKey: (key: string) => void, redraw: () => void) {
+  /**
+   * `onKey` gets each key, `q` for Ctrl-C too; `redraw` is called when the size has changed or the screen is back. `dies`: signals end the program,
+   * which somebody else sees to if not.
+   */
+  constructor(onKey: (key: string) => void, redraw: () => void, { dies = true }: { dies?: boolean } = {}) {
     this.#onKey = onKey
     this.#redraw = redraw
+    this.#signals = dies ? FATAL : []
   }
 
   /** A terminal that does not know its size says 0. */
@@ -31,7 +36,7 @@ export class Screen {
     process.stdout.on('resize', this.#redraw)
     process.on('SIGCONT', this.#resume)
     process.on('exit', this.#hide)
-    for (const signal of FATAL) process.on(signal, this.#die)
+    for (const signal of this.#signals) process.on(signal, this.#die)
     process.stdin.on('data', this.#read)
     this.#show()
   }
@@ -48,7 +53,7 @@ export class Screen {
     process.stdout.off('resize', this.#redraw)
     process.off('SIGCONT', this.#resume)
     process.off('exit', this.#hide)
-    for (const signal of FATAL) process.off(signal, this.#die)
+    for (const signal of this.#signals) process.off(signal, this.#die)
     process.stdin.off('data', this.#read)
     this.#hide()
     process.stdin.unref?.()

@@ -154,7 +154,7 @@ export class Mirror implements AsyncDisposable {
    * Answers what was missing, in words.
    * @throws NfkitError ENETDOWN when the port is down, ENODEV when it is gone, NFKIT_NO_SUCH_MIRROR, NFKIT_LOCK_TIMEOUT, EPERM
    */
-  repair(): Promise<string[]> {
+  async repair(): Promise<string[]> {
     this.#requireOpen()
     const { store, netns, lock } = this.#place
     return store.locked(async () => {

@@ -22,7 +22,7 @@ t.test('devices', async (t) => {
   ])
   t.equal(devices.map(deviceText).join(','), text)
   t.equal(deviceText({ device: 'a', vlan: { id: 5, priority: 0, protocol: '802.1Q' } }), 'a/vlan=5')
-  for (const wrong of ['a/vlan', 'a/vlan=x', 'a/priority=3', 'a/protocol=1', 'a/b', 'a/mtu=3']) t.throws(() => devicesOf(wrong), { name: 'UsageError' }, wrong)
+  for (const wrong of ['a/vlan', 'a/vlan=x', 'a/priority=3', 'a/protocol=1', 'a/b', 'a/mtu=3', 'a/vlan=1=2', 'a/vlan=1/vlan=2']) t.throws(() => devicesOf(wrong), { name: 'UsageError' }, wrong)
 })
 
 t.test('wrong usage', async (t) => {
@@ -33,7 +33,7 @@ t.test('wrong usage', async (t) => {
     ['hook add x --at forward --bypass', /^2 nfkit: --bypass needs --queue/], ['hook add x --at forward --or-drop', /^2 nfkit: --or-drop needs/], ['hook add x --at forward -4 -6', /^2 nfkit: --ipv4 and --ipv6/],
     ['hook add x --at forward --match {', /^2 nfkit: --match: expected JSON/], ['hook add x --at forward --match 5', /^2 nfkit: --match: expected an object/], ['hook add x --at forward --bpf x', /^2 nfkit: --bpf and --link/],
     ['hook add x --at local-out --in eth0', /^2 nfkit: --in: expected nothing at local-out/], ['hook add x --at ingress', /^2 nfkit: --in is missing: the name of a device, which ingress needs$/],
-    ['hook add x --at local-out --phys-in eth0', /^2 nfkit: --phys-in: expected nothing at local-out/], ['hook add x --at forward --repeat 3', /^2 nfkit: --mark is missing: a mark beside/], ['hook add x --at forward --mark 1/', /^2 nfkit: --mark: expected a whole number/],
+    ['hook add x --at local-out --phys-in eth0', /^2 nfkit: --phys-in: expected nothing at local-out/], ['hook add x --at forward --repeat 3', /^2 nfkit: --mark is missing: a mark beside/], ['hook add x --at forward --mark 1/', /^2 nfkit: --mark: expected a whole number/], ['hook add x --at forward --mark 1/2/3', /^2 nfkit: --mark: expected a whole number, got "2\/3"/],
     ['hook add x --at forward --undecided', /^2 nfkit: --undecided needs --bpf/], ['mirror add --to eth5 --from FORWARD --phys-in eth0', /^2 nfkit: --phys-in: only with --at/],
     ['mirror add --to eth5 --at local-out --phys-in eth0', /^2 nfkit: --phys-in: expected nothing at local-out/], ['mirror add --to eth5 --at forward --bpf x', /^2 nfkit: --bpf and --link/],
     ['mirror add --to eth5 --from FORWARD --via reroute --no-defer', /^2 nfkit: --defer: expected --via devices with it/], ['mirror add --to eth5 --from PREROUTING --via reroute', /^2 nfkit: --from: chain: expected INPUT, FORWARD, OUTPUT or POSTROUTING with --via reroute,/],

@@ -23,6 +23,7 @@ t.test('wrong options', async (t) => {
     [{ capture: true, rate: 5, burst: 1_000_001 }, RangeError], [{ capture: true, queueLimit: 1.5 }, RangeError], [{ capture: true, dropOldest: 0 }, TypeError], [{ capture: true, defer: null }, TypeError],
   ]
   for (const [options, kind] of wrong) t.throws(create(options), kind as never, JSON.stringify(options))
+  t.throws(create({ devices: new Array(2) }), { name: 'TypeError', message: 'devices[0]: expected an object, got undefined' }, 'what an array leaves out')
 })
 
 t.test('a burst that fits the rate', async (t) => {

@@ -5,12 +5,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { Capture, type CaptureOptions, CloneTarget, Hook, Link } from '../../lib/index.js'
+import { Capture, type CaptureOptions, CloneTarget, Hook, KernelModule, Link } from '../../lib/index.js'
 import { encodeEthernet, EtherType } from '../../lib/lab/index.js'
 import type { PcapngBlock } from '../../lib/wire/pcapng-reader.js'
 import { readPcapng } from '../../lib/wire/pcapng-reader.js'
 import { Collector, hex } from '../support/capture.js'
-import { nfkit } from '../support/cli.js'
+import { MAIN, nfkit, Running } from '../support/cli.js'
 import { datagram } from '../support/datagram.js'
 import { type HookLab, hookLab, PORT } from '../support/hooks.js'
 import { noModule, until, withModule } from '../support/module.js'
@@ -173,6 +173,24 @@ t.test('nfkit capture', { skip: noModule }, async (t) => {
   const counted = await whileSending(nfkit(netns, ['capture', '--json', '--from', 'target:probe', '-c', '2', '-w', path, '--interval', '0.1']))
   t.equal(counted.status, 0)
   t.match(JSON.parse(counted.stdout.split('\n')[0]!), { name: 'target:probe', lost: 0, buffer: 4 << 20 })
+  CloneTarget.delete('probe', netns)
+
+  // A signal ends it as q does: with all that was captured in the file, and the terminal as it was. Nobody looks in the meantime.
+  const inner = `exec "${process.execPath}" "${MAIN}" capture ${from.slice(0, 2).join(' ')} -w ${path} --interval 3600`
+  const drawn = new Running(netns, ['-qec', `echo $$ > ${directory}/pid; ${inner}`, '/dev/null'], { command: ['script'], env: { TERM: 'xterm' } })
+  t.teardown(() => drawn.stop())
+  await drawn.until('first picture', (text) => text.includes('q quits'))
+  h1.sendFrame('eth0', frame)
+  await until(() => Hook.list(netns).some((name) => name.startsWith('capture-') && Hook.get(name, netns).matched > 0))
+  process.kill(Number(readFileSync(join(directory, 'pid'), 'utf8')), 'SIGTERM')
+  t.same(await drawn.ended, { status: 0, signal: null })
+  t.match(drawn.stdout, /\x1b\[\?1049l[^]*nfkit: [1-9]\d* packets? captured, 0 lost/, 'the terminal first')
+  t.match([...readPcapng(readFileSync(path))].at(-1), { type: 'statistics', dropped: 0n })
+
+  const early = nfkit(netns, ['capture', '--from', 'target:probe', '-c', '1'])
+  await until(() => KernelModule.info(netns).captures > 0)
+  CloneTarget.create({ name: 'probe', netns, capture: true, persistent: true }).close()
+  t.match(await whileSending(early), { status: 0, stderr: /^nfkit: there is no clone target probe yet\nnfkit: \d+ packets? captured, 0 lost\n$/ })
   CloneTarget.delete('probe', netns)
 
   const wrong: [string[], RegExp][] = [

@@ -5,6 +5,8 @@ import { createWriteStream } from 'node:fs'
 import { once } from 'node:events'
 import { Capture, type CaptureStats } from '../../clone/capture.js'
 import type { CaptureChain, CaptureSource } from '../../clone/capture-source.js'
+import { CloneTarget } from '../../clone/clone-target.js'
+import { NfkitError } from '../../errors.js'
 import { isHookPoint } from '../../wire/module/hook-points.js'
 import { action, type Command, type Invocation } from '../action.js'
 import { type Counter, LIVE_OPTIONS, watchCounters } from '../live-counters.js'
@@ -16,6 +18,7 @@ import { familyOf, givenOf, PACKET_OPTIONS, placeOf } from './packet-options.js'
 
 const CHAINS = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const satisfies readonly CaptureChain['chain'][]
 const TARGET = 'target:'
+const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 const OPTIONS = {
   from: { type: 'value', value: 'WHAT', help: `a hook point (ingress, local-in, bridge-forward, ...), a chain (${CHAINS.join(', ')}) or the name of a clone target` },
@@ -45,6 +48,16 @@ function sourceOf(options: Options): CaptureSource {
   return { chain: chain!, ...(table === undefined ? {} : { table: oneOf('--table', table, ['raw', 'mangle', 'filter', 'security']) }), ...where }
 }
 
+/** Why no packet may come. */
+function doubtOf(target: string, netns: string | undefined): string | undefined {
+  try {
+    return CloneTarget.get(target, netns).capture ? undefined : `the clone target ${target} is not for captures: it has not the sink capture`
+  } catch (error) {
+    if (!(error instanceof NfkitError && error.code === 'ENOENT')) throw error
+    return `there is no clone target ${target} yet`
+  }
+}
+
 /** A line for each packet. */
 async function print(capture: Capture, count: number, json: boolean, out: Output): Promise<void> {
   let printed = 0
@@ -66,23 +79,25 @@ const COUNTERS: readonly Counter<Seen>[] = [
   { header: 'CAPTURED', of: ({ captured }) => captured }, { header: 'WRITTEN', of: ({ delivered }) => delivered }, { header: 'LOST', of: ({ lost }) => lost },
 ]
 
-/** A file, with counters as they grow on a terminal, or as JSON. */
-async function write(capture: Capture, to: string, count: number | undefined, { options: { from, interval }, json, out }: Invocation<typeof OPTIONS>): Promise<void> {
+/** A file, with counters as they grow on a terminal, or as JSON, until `ending` is aborted. */
+async function write(capture: Capture, to: string, count: number | undefined, { options: { from, interval }, json, out }: Invocation<typeof OPTIONS>, ending: AbortController): Promise<void> {
   if (to === '-') {
     await capture.pipe(process.stdout, { count })
     return
   }
   const file = createWriteStream(to)
   await once(file, 'open')
-  const writing = capture.pipe(file, { count })
-  // Whoever fails first ends the other.
+  const writing = capture.pipe(file, { count }).finally(() => { ending.abort() })
   const watching = json || out.isTerminal
     ? watchCounters(out, json, { interval }, {
       what: ['capture', 'captures'], columns: [{ header: 'FROM', cell: ({ name }) => name }], counters: COUNTERS, read: () => (capture.closed ? [] : [{ name: from!, ...capture.stats() }]),
+      until: ending.signal,
     }).finally(() => { capture.stop() })
     : Promise.resolve()
+  watching.catch(() => {})
   try {
-    await Promise.all([writing, watching])
+    // Whoever fails first ends the other, and the terminal is as it was before anything is said.
+    await writing.finally(() => watching)
   } finally {
     file.end()
   }
@@ -105,15 +120,22 @@ const capture = action({
     if (to === '-' && json) throw new UsageError('--json, --write -: the standard output has either the file or JSON')
     const most = optionalInteger('--count', count)
     if (most === 0) throw new UsageError('--count: expected at least 1')
-    const opened = Capture.open({ from: sourceOf(options), netns, snaplen: optionalInteger('--snaplen', snaplen), buffer: optionalInteger('--buffer', buffer) })
-    const stop = () => { opened.stop() }
-    // What was captured until then is still printed or written; a second signal ends it at once.
-    process.once('SIGINT', stop).once('SIGTERM', stop)
+    const from = sourceOf(options)
+    const opened = Capture.open({ from, netns, snaplen: optionalInteger('--snaplen', snaplen), buffer: optionalInteger('--buffer', buffer) })
+    const ending = new AbortController()
+    // What was captured until then is still printed or written; a second signal ends it at once, when the terminal is as it was.
+    const stop = () => {
+      ending.abort()
+      opened.stop()
+    }
+    for (const signal of STOPPING) process.once(signal, stop)
     try {
+      const doubt = typeof from === 'string' ? doubtOf(from, netns) : undefined
+      if (doubt !== undefined) out.note(doubt)
       if (to === undefined) await print(opened, most ?? Infinity, json, out)
-      else await write(opened, to, most, invocation)
+      else await write(opened, to, most, invocation, ending)
     } finally {
-      process.off('SIGINT', stop).off('SIGTERM', stop)
+      for (const signal of STOPPING) process.off(signal, stop)
       opened.close()
     }
     const { captured, lost } = opened.stats()

@@ -112,7 +112,7 @@ function verdictOf(options: AddOptions): HookVerdict {
 
 function markOf(text: string | undefined): number | { value: number; mask: number } | undefined {
   if (text === undefined) return undefined
-  const [value = '', mask] = text.split('/', 2)
+  const [, value = '', mask] = /^([^/]*)(?:\/(.*))?$/s.exec(text) ?? []
   return mask === undefined ? integer('--mark', value) : { value: integer('--mark', value), mask: integer('--mark', mask) }
 }
 

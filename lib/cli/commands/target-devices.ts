@@ -19,8 +19,11 @@ function deviceOf(text: string, option: string): CloneOutput {
   const [device = '', ...words] = text.split('/')
   const output: CloneOutput = { device }
   const vlan: Partial<CloneVlan> = {}
+  const given = new Set<string>()
   for (const word of words) {
-    const [key, value] = word.split('=', 2)
+    const [, key = '', value] = /^([^=]*)(?:=(.*))?$/s.exec(word) ?? []
+    if (given.has(key)) throw new UsageError(`${option}: ${key} is given twice`)
+    given.add(key)
     switch (KEYS.find((one) => one === key)) {
       case 'vlan': vlan.id = integer(`${option}: vlan`, value ?? ''); break
       case 'priority': vlan.priority = integer(`${option}: priority`, value ?? ''); break

@@ -82,6 +82,12 @@ export class PacketMatch {
    */
   get frameField(): string | undefined { return frameFieldOf(this.#tree) }
 
-  /** As JSON has it: what it was made of. */
-  toJSON(): PacketMatchSpec { return this.spec }
+  /** As JSON has it: what it was made of, with bytes as hexadecimal text, so that {@link create} takes it. */
+  toJSON(): PacketMatchSpec { return plain(this.spec) as PacketMatchSpec }
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  if (Array.isArray(value)) return value.map(plain)
+  return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)])) : value
 }

@@ -19,6 +19,8 @@ export interface BuildPlan {
   sources: string
   /** Directory of the kernel's headers, as `/lib/modules/RELEASE/build`; undefined when they are missing. */
   headers: string | undefined
+  /** The directory that was named for them. */
+  given: string | undefined
   /** The release that the headers are of. */
   kernel: string
   /** Programs, undefined when missing. */
@@ -46,6 +48,7 @@ export function planBuild(options: { headers?: string | undefined; sources?: str
   return {
     sources,
     headers,
+    given: options.headers,
     kernel: headers === undefined ? release : readText(headers, 'include/config/kernel.release') ?? release,
     make: findProgram('make'),
     compiler: findProgram(wantedCompiler) ?? (clang ? undefined : findProgram('gcc')),
@@ -64,10 +67,12 @@ export function buildObstacles(plan: BuildPlan, root = '/'): ModuleObstacle[] {
     })
   }
   if (plan.headers === undefined) {
-    obstacles.push({
-      code: 'NFKIT_KERNEL_HEADERS_MISSING', message: `the headers of kernel ${plan.kernel} are missing (/lib/modules/${plan.kernel}/build)`,
-      hint: `${install.headers(plan.kernel)}, or tell where the build tree of a kernel of your own is`,
-    })
+    obstacles.push(plan.given === undefined
+      ? {
+        code: 'NFKIT_KERNEL_HEADERS_MISSING', message: `the headers of kernel ${plan.kernel} are missing (/lib/modules/${plan.kernel}/build)`,
+        hint: `${install.headers(plan.kernel)}, or tell where the build tree of a kernel of your own is`,
+      }
+      : { code: 'NFKIT_KERNEL_HEADERS_MISSING', message: `${plan.given} has no headers of a kernel, there is no Makefile`, hint: 'name a directory such as /usr/src/linux-headers-RELEASE' })
   }
   if (plan.make === undefined) {
     obstacles.push({ code: 'NFKIT_MAKE_MISSING', message: 'make is missing', hint: install.packages('make') })
@@ -135,7 +140,7 @@ function run(make: string, args: readonly string[], signal: AbortSignal | undefi
       const said = (stderr.trim() || stdout.trim()).split('\n')
       const complaint = said.find((line) => /\berror\b|\*\*\*/i.test(line)) ?? said.at(-1) ?? error.message
       reject(new NfkitError('NFKIT_MODULE_BUILD_FAILED', `building the module failed: ${complaint.trim()}`, {
-        hint: 'the cause has all that the compiler said', cause: new Error(said.slice(-200).join('\n')),
+        hint: 'all that make said is the cause of this error', cause: new Error(said.slice(-200).join('\n')),
       }))
     })
   })

@@ -8,7 +8,7 @@ import {
 import { join } from 'node:path'
 import { Errno } from '../errno.js'
 import { NfkitError } from '../errors.js'
-import { addon, check, checkDescriptor } from '../native.js'
+import { addon, check } from '../native.js'
 import type { Netns } from '../netns.js'
 import { isMirrorName } from './name.js'
 import { identify, type NamespaceIdentity, sameNamespace } from './namespace.js'
@@ -54,7 +54,9 @@ export class JournalStore {
   async locked<T>(run: () => Promise<T>): Promise<T> {
     ensureDirectory(this.#root)
     const path = this.#lockPath
-    const file = checkDescriptor(addon.open(path, constants.O_RDONLY | constants.O_CREAT, 0o600, -1), 'open', path)
+    const file = addon.open(path, constants.O_RDONLY | constants.O_CREAT, 0o600, -1)
+    if (file === -Errno.EACCES) throw notAllowed(this.#root)
+    if (typeof file === 'number') throw NfkitError.fromErrno(-file, 'open', path)
     try {
       for (const deadline = performance.now() + LOCK_WAIT; ;) {
         const result = file.flock(LOCK_EX | LOCK_NB)
@@ -130,8 +132,9 @@ export class JournalStore {
     try {
       bytes = readFileSync(path)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      throw error
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT') return undefined
+      throw code === 'EACCES' ? notAllowed(this.#directory) : error
     }
     let record: MirrorRecord
     try {
@@ -180,7 +183,7 @@ function entriesIn(directory: string): Dirent[] {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return []
-    if (code === 'EACCES') throw NfkitError.fromErrno(Errno.EACCES, 'open', `reading the journals of mirrors in ${directory}`, { hint: 'they are root\'s: run as root' })
+    if (code === 'EACCES') throw notAllowed(directory)
     throw error
   }
 }
@@ -195,9 +198,18 @@ function removeJournals(directory: string): void {
   }
 }
 
+function notAllowed(directory: string): NfkitError {
+  return NfkitError.fromErrno(Errno.EACCES, 'open', `the journals of mirrors in ${directory}`, { hint: 'they are root\'s: run as root, or name a directory of one\'s own (NFKIT_MIRROR_DIR)' })
+}
+
 /** What is in a journal is done by root: nobody else may write there. */
 function ensureDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 })
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') throw notAllowed(path)
+    throw error
+  }
   const { uid, mode } = lstatSync(path)
   const user = process.geteuid?.() ?? 0
   if ((uid !== user && uid !== 0) || (mode & 0o022) !== 0) {

@@ -3,6 +3,7 @@
 
 import * as KernelModule from '../../clone/kernel-module.js'
 import type { ModuleStatus } from '../../clone/kernel-module.js'
+import { NfkitError } from '../../errors.js'
 import { action, type Command, COMMON, type Invocation } from '../action.js'
 import type { Output } from '../output.js'
 import { printable } from '../text.js'
@@ -66,7 +67,10 @@ const build = action({
   ],
   options: BUILD_OPTIONS,
   async run({ options: { headers, directory }, json, out }) {
-    const built = await KernelModule.build({ headers, directory })
+    const built = await KernelModule.build({ headers, directory }).catch((error: unknown) => {
+      if (error instanceof NfkitError && error.cause instanceof Error) for (const line of error.cause.message.split('\n')) out.note(line)
+      throw error
+    })
     if (json) out.json(built)
     else out.lines([`${printable(built.path)}: built for ${built.kernel}`])
   },

@@ -19,7 +19,8 @@ const PLACES: Readonly<Record<number, { offset: number; header: number }>> = {
  * a checksum stays without.
  */
 export function withChecksums(packet: Uint8Array): Uint8Array {
-  const bytes = packet.slice()
+  // Unlike slice, which shares the memory of a Buffer.
+  const bytes = new Uint8Array(packet)
   const version = (bytes[0] ?? 0) >> 4
   if (version === 4 && bytes.length >= 20) ipv4(bytes)
   else if (version === 6 && bytes.length >= 40) ipv6(bytes)

@@ -227,7 +227,10 @@ t.test('a match is data', async (t) => {
   const match = PacketMatch.create(spec)
   spec.or.pop()
   t.same(JSON.parse(JSON.stringify(match)), { protocol: 'tcp', or: [{ sourcePort: 1 }, { destinationPort: [1, 2] }] })
-  const bytes = PacketMatch.create({ not: { bytes: { at: 'network', offset: 0, value: Buffer.from([0x05]), mask: new Uint8Array([0x0f]) } } })
+  const value = Buffer.from([0x05])
+  const bytes = PacketMatch.create({ not: { bytes: { at: 'network', offset: 0, value, mask: new Uint8Array([0x0f]) } } })
+  value[0] = 0x06
+  t.notOk(bytes.test(TCP), 'its own bytes, whatever becomes of those that were given')
   t.same(JSON.parse(JSON.stringify(bytes)), { not: { bytes: { at: 'network', offset: 0, value: '05', mask: '0f' } } })
   t.same(PacketMatch.create(JSON.parse(JSON.stringify(bytes)) as PacketMatchSpec).program('RAW'), bytes.program('RAW'), 'that can be read again')
   t.same(PacketMatch.create(match.spec).program('RAW'), match.program('RAW'))

@@ -41,7 +41,8 @@ function readBytes(given: unknown, name: string): Uint8Array {
     return Uint8Array.from({ length: given.length / 2 }, (_, i) => Number.parseInt(given.slice(2 * i, 2 * i + 2), 16))
   }
   if (!(given instanceof Uint8Array)) throw invalidArgument(name, 'bytes (a Uint8Array or hexadecimal text)', given)
-  return given.slice()
+  // Unlike slice, which shares the memory of a Buffer.
+  return new Uint8Array(given)
 }
 
 registerField<Bytes>({

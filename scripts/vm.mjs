@@ -23,6 +23,7 @@ import { parseArgs } from 'node:util'
 import { RingUnavailable, exists, projectRoot } from './lib/debian-packages.mjs'
 import { guestShell, runInGuest } from './lib/guest.mjs'
 import { moduleForGuest } from './lib/guest-module.mjs'
+import { helped } from './lib/help.mjs'
 import { kernelVersions } from './lib/kernels.mjs'
 
 /** @param {string} text @returns {never} */
@@ -69,6 +70,7 @@ function options () {
   }
 }
 
+if (helped()) process.exit()
 const { values, positionals } = options()
 const kernels = values.kernel === 'all' ? kernelVersions : kernelVersions.filter((version) => version === values.kernel)
 if (kernels.length === 0) usage(`no kernel ${values.kernel}`)

@@ -4,6 +4,7 @@ import { ensureAddon, isAddonBuilt } from './addon.mjs'
 import { ensureCompiled, isCompiled } from './compile.mjs'
 import { projectRoot, withLock } from './debian-packages.mjs'
 import { ensureDependencies, whyStale } from './dependencies.mjs'
+import { helped } from './help.mjs'
 
 /** Set-up could not be completed; the message says why and what would help. */
 export class SetupError extends Error {
@@ -38,10 +39,11 @@ export async function setUp (options = {}) {
 }
 
 /**
- * Runs a script's body; a failure is told without a stack, since it is about the machine or the sources.
+ * Runs a script's body, or prints its help; a failure is told without a stack, since it is about the machine or the sources.
  * @param {() => Promise<void>} body
  */
 export function main (body) {
+  if (helped()) return
   body().catch((error) => {
     process.stderr.write(`nfkit: ${error instanceof Error ? error.message : error}\n`)
     if (process.env.NFKIT_DEBUG !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`)

@@ -185,8 +185,15 @@ export function resolveNetns(netns: NetnsLike | undefined): { fd: number; netns:
     if (netns.fd < 0) throw new NfkitError('NFKIT_CLOSED', 'the network namespace handle is closed')
     return { fd: netns.fd, netns, release: () => {} }
   }
-  const opened = Netns.open(netns)
+  const opened = openNetns(netns)
   return { fd: opened.fd, netns: opened, release: () => opened.close() }
+}
+
+/** A handle of its own for a namespace option. @throws TypeError also for a number, which is rather a descriptor's by mistake than a process id */
+export function openNetns(netns: NetnsLike): Netns {
+  if (netns instanceof Netns) return Netns.open(netns.path)
+  if (typeof netns !== 'string') throw invalidArgument('netns', 'a Netns, or a name or path', netns)
+  return Netns.open(netns)
 }
 
 function namedPath(name: string): string {

@@ -3,7 +3,7 @@
 
 import { invalidArgument } from '../errors.js'
 import { checkLockOptions, type LockOptions } from '../netfilter/lock.js'
-import { Netns, type NetnsLike } from '../netns.js'
+import { type Netns, type NetnsLike, openNetns } from '../netns.js'
 import { JournalStore } from './store.js'
 
 /** Where mirrors are. */
@@ -34,7 +34,7 @@ export interface Place {
 export function openPlace({ netns, journal, lock = {} }: MirrorChangeOptions): Place {
   if (journal !== undefined && (typeof journal !== 'string' || journal === '' || journal.includes('\0'))) throw invalidArgument('journal', 'the path of a directory', journal)
   checkLockOptions(lock)
-  const own = netns === undefined ? undefined : Netns.open(netns instanceof Netns ? netns.path : netns)
+  const own = netns === undefined ? undefined : openNetns(netns)
   try {
     return { netns: { netns: own }, store: new JournalStore(own, journal), lock, close: () => own?.close() }
   } catch (error) {

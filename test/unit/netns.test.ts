@@ -3,7 +3,7 @@
 
 import { inspect } from 'node:util'
 import t from 'tap'
-import { Netns } from '../../lib/index.js'
+import { Bridge, Hook, Link, Mirror, Netfilter, Netns, PacketQueue } from '../../lib/index.js'
 import { readSysctl, writeSysctl } from '../../lib/netns.js'
 
 t.test('names', (t) => {
@@ -22,6 +22,16 @@ t.test('what to open', (t) => {
   t.throws(() => Netns.open(2 ** 22 + 1), { code: 'ENOENT' }, 'no process has such an id')
   t.throws(() => Netns.open('/dev/null'), { name: 'NfkitError' }, 'a path that is no namespace')
   t.end()
+})
+
+t.test('an option is a handle, a name or a path', async (t) => {
+  // A number would be the id of a process, and of another one when a descriptor is meant.
+  for (const netns of [process.pid, 0, null, {}, true] as never[]) {
+    for (const [what, call] of Object.entries({
+      links: () => Link.list({ netns }), watch: () => Link.watch({ netns }), mirrors: () => Mirror.list({ netns }), bridges: () => Bridge.list({ netns }),
+      rules: () => Netfilter.open({ family: 'ipv4', netns }), queue: () => PacketQueue.open(1, { netns }), hooks: () => Hook.list(netns), sysctl: () => readSysctl('net/ipv4/ip_forward', netns),
+    })) t.throws(call, { name: 'TypeError', message: /^netns: expected a / }, `${what} ${inspect(netns)}`)
+  }
 })
 
 t.test('sysctl names stay below net/', (t) => {

@@ -3,6 +3,7 @@
 
 import type { Capture, CaptureBatch, CapturedPacket } from '../../lib/index.js'
 import { Netfilter, type Netns } from '../../lib/index.js'
+import type { Host } from '../../lib/lab/index.js'
 import type { IpFamily } from '../../lib/wire/ip.js'
 import { until } from './module.js'
 
@@ -52,4 +53,17 @@ export class Collector {
     await this.#ended
     if (this.failure !== undefined) throw this.failure
   }
+}
+
+/** Frames that come in, with the tag that the receiver's device took off put back. */
+export function watch(at: Host, wanted: (data: Uint8Array) => boolean): { frames: Uint8Array[]; stop: () => Promise<void> } {
+  const capture = at.capture('eth0', { promiscuous: true, direction: 'in', maxQueue: 16 << 20 })
+  const frames: Uint8Array[] = []
+  const reading = (async () => {
+    for await (const item of capture) {
+      if (item.type !== 'frame') throw new Error(`the capture lost ${item.lost} frames`)
+      if (wanted(item.data)) frames.push(item.data.slice())
+    }
+  })()
+  return { frames, stop: async () => { await capture.return!(); await reading } }
 }

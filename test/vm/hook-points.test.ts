@@ -153,6 +153,8 @@ t.test('verdicts at every point', { skip: noModule }, async (t) => {
 
   const PAYLOADS = Array.from({ length: N }, (_, i) => Buffer.alloc(20, i).toString('hex'))
   const payloads = (packets: readonly Uint8Array[]) => packets.map((data) => hex(data.subarray(-20)))
+  /** Without what other packets, such as those of ARP, are counted by. */
+  const verdicts = () => Object.fromEntries(Object.entries(stats()).filter(([name]) => name !== 'seen' && name !== 'noHeader'))
   const redirected = (to: string, onFail: 'accept' | 'drop'): Partial<HookConfig> => ({ verdict: { redirect: to, onFail } })
 
   await t.test('redirect into a capture; what nobody reads, or has no room for, is accepted or dropped', async (t) => {
@@ -166,7 +168,7 @@ t.test('verdicts at every point', { skip: noModule }, async (t) => {
       set(redirected('read', 'accept'))
       t.equal(await stream.pass(N, N), N, `${at} ${family}: nobody reads, accepted`)
       t.equal(counters(net.box, 'target:read')['no_reader'], before + N)
-      t.same(stats(), { seen: stats().seen, matched: N, notTaken: N, accepted: N }, `${at} ${family}`)
+      t.same(verdicts(), { matched: N, notTaken: N, accepted: N }, `${at} ${family}`)
 
       const capture = Capture.open({ from: 'read', netns: net.box.netns })
       const got = new Collector(capture)
@@ -174,14 +176,14 @@ t.test('verdicts at every point', { skip: noModule }, async (t) => {
       const packets = await got.count(N)
       t.same(payloads(packets.map(({ data }) => data)), PAYLOADS, `${at} ${family}: what was captured`)
       t.ok(packets.every(({ point, byRule }) => point === at && !byRule))
-      t.same(stats(), { seen: stats().seen, matched: 2 * N, redirected: N, notTaken: N, accepted: N }, `${at} ${family}`)
+      t.same(verdicts(), { matched: 2 * N, redirected: N, notTaken: N, accepted: N }, `${at} ${family}`)
       capture.close()
 
       const lost = counters(net.box, 'target:full')['buffer_full']!
       device.setHook('h', hookAt(at, family, redirected('full', 'drop')), { persistent: false, create: false })
       t.equal(await stream.pass(N, 0), 0, `${at} ${family}: no room, dropped`)
       t.equal(counters(net.box, 'target:full')['buffer_full'], lost + N)
-      t.same(stats(), { seen: stats().seen, matched: 3 * N, redirected: N, notTaken: 2 * N, accepted: N, dropped: N }, `${at} ${family}`)
+      t.same(verdicts(), { matched: 3 * N, redirected: N, notTaken: 2 * N, accepted: N, dropped: N }, `${at} ${family}`)
     })
     for (const name of ['read', 'full']) device.deleteTarget(name)
   })
@@ -207,14 +209,14 @@ t.test('verdicts at every point', { skip: noModule }, async (t) => {
       t.equal(await stream.pass(N, 0), 0, `${at} ${family}: redirected`)
       await until(() => came.length >= N, `${at} ${family}: ${came.length} of ${N} at the monitor`)
       t.same(payloads(came).sort(), PAYLOADS, `${at} ${family}: what came there`)
-      t.same(stats(), { seen: stats().seen, matched: N, redirected: N }, `${at} ${family}`)
+      t.same(verdicts(), { matched: N, redirected: N }, `${at} ${family}`)
       const before = counters(net.box, 'target:none')['unroutable'] ?? 0
       for (const [onFail, expected] of [['drop', 0], ['accept', N]] as const) {
         device.setHook('h', hookAt(at, family, redirected('none', onFail)), { persistent: false, create: false })
         t.equal(await stream.pass(N, expected), expected, `${at} ${family}: no route: ${onFail}`)
       }
       t.equal(counters(net.box, 'target:none')['unroutable'], before + 2 * N)
-      t.same(stats(), { seen: stats().seen, matched: 3 * N, redirected: N, notTaken: 2 * N, accepted: N, dropped: N }, `${at} ${family}`)
+      t.same(verdicts(), { matched: 3 * N, redirected: N, notTaken: 2 * N, accepted: N, dropped: N }, `${at} ${family}`)
       t.equal(came.length, N, 'no more came')
     }, POINTS.filter((at) => HOOK_POINTS[at].reroute))
     await watch.return!()

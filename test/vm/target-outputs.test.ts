@@ -5,6 +5,7 @@ import t from 'tap'
 import { CloneTarget, Hook, Link } from '../../lib/index.js'
 import { encodeEthernet, EtherType, type Host } from '../../lib/lab/index.js'
 import { internetChecksum, transportChecksum } from '../../lib/wire/checksum.js'
+import { watch } from '../support/capture.js'
 import { datagram, fragments, IPV4_OPTIONS } from '../support/datagram.js'
 import { arrivals, cloneTo, counters, type MirrorLab, mirrorLab, noModule, sorted, until, withModule } from '../support/module.js'
 import { run, tryRun } from '../support/outside.js'
@@ -19,19 +20,6 @@ const lengthOf = (frames: readonly string[]) => frames.reduce((sum, text) => sum
 
 const frames = ({ h1, box }: MirrorLab, destination: string) => Array.from({ length: N }, (_, i) =>
   datagram({ to: macOf(box), from: macOf(h1), source: '192.168.1.1', destination, fill: i, size: 20 + 9 * i }))
-
-/** Frames that come in, with the tag that the receiver's device took off put back. */
-function watch(at: Host, wanted: (data: Uint8Array) => boolean): { frames: Uint8Array[]; stop: () => Promise<void> } {
-  const capture = at.capture('eth0', { promiscuous: true, direction: 'in', maxQueue: 16 << 20 })
-  const frames: Uint8Array[] = []
-  const reading = (async () => {
-    for await (const item of capture) {
-      if (item.type !== 'frame') throw new Error(`the capture lost ${item.lost} frames`)
-      if (wanted(item.data)) frames.push(item.data.slice())
-    }
-  })()
-  return { frames, stop: async () => { await capture.return!(); await reading } }
-}
 
 const isUdp = (data: Uint8Array) => (data[12] === 8 && data[23] === 17) || (data[12] === 0x81 && data[27] === 17) || (data[12] === 0x88 && data[27] === 17)
 

@@ -76,6 +76,8 @@ t.test('verdicts at every point', { skip: noModule }, async (t) => {
       taken = 0
       set({ verdict: { queue: 77 } })
       t.equal(await stream.pass(2 * N, N), N, `${at} ${family}: every other packet`)
+      // The last, which is dropped, too: a verdict that comes while a hook goes is a warning of older kernels (nf_reinject).
+      await until(() => taken >= 2 * N)
       t.equal(taken, 2 * N)
       t.match(stats(), { matched: 2 * N, queued: 2 * N }, `${at} ${family}`)
     }, points)

@@ -115,6 +115,15 @@ static struct sk_buff *nfkit_queue_next(struct sk_buff_head *taken)
 	return skb;
 }
 
+/* With its segments. Its output may be gone. */
+static void nfkit_queue_free(struct sk_buff *skb)
+{
+	if (skb->dev)
+		dev_put(skb->dev);
+	kfree_skb_list(skb);
+}
+
+/* With the lock of their queue held that is held while copies are sent. */
 static void nfkit_queue_drop(struct sk_buff_head *taken,
 			     enum nfkit_counter reason)
 {
@@ -122,10 +131,28 @@ static void nfkit_queue_drop(struct sk_buff_head *taken,
 
 	while ((skb = nfkit_queue_next(taken))) {
 		nfkit_count_output(nfkit_queue_cb(skb)->output, reason, 1);
-		if (skb->dev)
-			dev_put(skb->dev);
-		kfree_skb_list(skb);
+		nfkit_queue_free(skb);
 	}
+}
+
+/*
+ * The oldest copy of a target, counted as dropped. With the lock of the queue's
+ * packets held: who flushes a former definition frees its outputs, and their
+ * counters, when it finds none of their copies behind that.
+ */
+static struct sk_buff *nfkit_queue_take_oldest(struct nfkit_queue *queue,
+					       struct list_head *waiting)
+{
+	struct sk_buff_head taken;
+	struct nfkit_queue_cb *cb;
+	struct sk_buff *skb;
+
+	cb = list_first_entry(waiting, struct nfkit_queue_cb, waiting);
+	skb = container_of((char (*)[sizeof(skb->cb)])cb, struct sk_buff, cb);
+	__skb_queue_head_init(&taken);
+	nfkit_queue_take(queue, skb, &taken);
+	nfkit_count_output(cb->output, NFKIT_DROPPED_OLDEST, 1);
+	return nfkit_queue_next(&taken);
 }
 
 /*
@@ -137,9 +164,8 @@ void nfkit_queue_add(struct nfkit_output *output, struct sk_buff *skb)
 	struct nfkit_queue *queue = this_cpu_ptr(nfkit_queues);
 	struct list_head *waiting = this_cpu_ptr(output->target->waiting);
 	struct nfkit_queue_cb *cb = nfkit_queue_cb(skb);
-	struct sk_buff_head dropped;
+	struct sk_buff *oldest = NULL;
 
-	__skb_queue_head_init(&dropped);
 	cb->output = output;
 	if (!output->reroute) {
 		cb->header.segments = skb->next;
@@ -147,17 +173,14 @@ void nfkit_queue_add(struct nfkit_output *output, struct sk_buff *skb)
 	}
 	spin_lock(&queue->packets.lock);
 	if (output->sinks->flags & NFKIT_TARGET_DROP_OLDEST &&
-	    nfkit_queue_at_limit(output) && !list_empty(waiting)) {
-		cb = list_first_entry(waiting, struct nfkit_queue_cb, waiting);
-		nfkit_queue_take(queue, container_of((char (*)[sizeof(skb->cb)])cb,
-						     struct sk_buff, cb),
-				 &dropped);
-	}
-	list_add_tail(&nfkit_queue_cb(skb)->waiting, waiting);
+	    nfkit_queue_at_limit(output) && !list_empty(waiting))
+		oldest = nfkit_queue_take_oldest(queue, waiting);
+	list_add_tail(&cb->waiting, waiting);
 	__skb_queue_tail(&queue->packets, skb);
 	nfkit_queue_account(queue, output, 1);
 	spin_unlock(&queue->packets.lock);
-	nfkit_queue_drop(&dropped, NFKIT_DROPPED_OLDEST);
+	if (oldest)
+		nfkit_queue_free(oldest);
 	napi_schedule(&queue->napi);
 }
 

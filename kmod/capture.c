@@ -6,6 +6,7 @@
 #include <linux/skbuff.h>
 #include <linux/vmalloc.h>
 
+#include "compat.h"
 #include "frame.h"
 #include "reader.h"
 
@@ -19,9 +20,13 @@ static int nfkit_first_header(const struct sk_buff *skb,
 			      const struct nf_hook_state *state, u16 *link)
 {
 	int mac_len = nfkit_mac_len(skb, state);
+	int offset = skb_network_offset(skb);
 
 	*link = mac_len < 0 ? NFKIT_LINK_RAW : NFKIT_LINK_EN10MB;
-	return mac_len < 0 ? skb_network_offset(skb) : -mac_len;
+	if (mac_len >= 0)
+		return -mac_len;
+	/* Whoever made the packet may not have said where that is. */
+	return offset >= 0 && offset <= skb_headlen(skb) ? offset : 0;
 }
 
 static void nfkit_describe(struct nfkit_packet_record *packet,
@@ -51,7 +56,7 @@ static bool nfkit_capture_store(struct nfkit_reader *reader,
 	struct nfkit_ring *ring = &reader->packets;
 	u32 at;
 
-	packet->captured = min3(packet->wire_length, most, reader->snaplen);
+	packet->captured = min(most, reader->snaplen);
 	packet->record.length = sizeof(*packet) + packet->captured;
 	if (!nfkit_ring_reserve(ring, &packet->record, &at)) {
 		nfkit_reader_filled(reader, false);
@@ -80,6 +85,7 @@ enum nfkit_counter nfkit_capture_packet(struct nfkit_target *target,
 	enum nfkit_counter result = NFKIT_NO_READER;
 	struct nfkit_packet_record packet = {};
 	struct nfkit_reader *reader;
+	u32 most;
 	int from;
 
 	*bytes = 0;
@@ -89,9 +95,10 @@ enum nfkit_counter nfkit_capture_packet(struct nfkit_target *target,
 			nfkit_describe(&packet, skb, state, point);
 			from = nfkit_first_header(skb, state, &packet.link);
 			packet.wire_length = skb->len - from;
+			most = min_t(u32, snaplen ?: NFKIT_MAX_SNAPLEN,
+				     nfkit_readable(skb) - from);
 		}
-		if (!nfkit_capture_store(reader, &packet, skb, from,
-					 snaplen ?: NFKIT_MAX_SNAPLEN))
+		if (!nfkit_capture_store(reader, &packet, skb, from, most))
 			continue;
 		result = NFKIT_CLONED;
 		*bytes = max(*bytes, packet.captured);

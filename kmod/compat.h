@@ -52,6 +52,16 @@ static inline void nfkit_free_netdev_dummy(struct net_device *dev)
 }
 #endif
 
+/* How much of a packet a CPU can read: not what is in the memory of a device. */
+static inline unsigned int nfkit_readable(const struct sk_buff *skb)
+{
+#ifdef HAVE_SKB_FRAGS_READABLE
+	if (!skb_frags_readable(skb))
+		return skb_headlen(skb);
+#endif
+	return skb->len;
+}
+
 /* With softirqs disabled, so that it stays on this CPU. */
 static inline u32 nfkit_bpf_run(const struct bpf_prog *program,
 				const struct sk_buff *skb)

@@ -50,26 +50,38 @@ struct nfkit_counters __percpu *nfkit_counters_alloc(void)
 	return counters;
 }
 
-static void nfkit_counters_sum(const struct nfkit_counters __percpu *percpu,
-			       u64 sum[NFKIT_COUNTERS])
+/* Adds those of one CPU, NFKIT_COUNTERS at most, which may count meanwhile. */
+void nfkit_counters_add(u64 *sum, const u64_stats_t *counted, unsigned int count,
+			const struct u64_stats_sync *syncp)
 {
 	u64 value[NFKIT_COUNTERS];
 	unsigned int start, i;
+
+	/* Where there is but this CPU, with 32 bits, that was left to the reader until 6.1. */
+	local_bh_disable();
+	do {
+		start = u64_stats_fetch_begin(syncp);
+		for (i = 0; i < count; i++)
+			value[i] = u64_stats_read(&counted[i]);
+	} while (u64_stats_fetch_retry(syncp, start));
+	local_bh_enable();
+	for (i = 0; i < count; i++)
+		sum[i] += value[i];
+}
+
+static void nfkit_counters_sum(const struct nfkit_counters __percpu *percpu,
+			       u64 sum[NFKIT_COUNTERS])
+{
 	int cpu;
 
-	memset(sum, 0, sizeof(value));
+	memset(sum, 0, NFKIT_COUNTERS * sizeof(*sum));
 	for_each_possible_cpu(cpu) {
 		const struct nfkit_counters *counters;
 
 		counters = per_cpu_ptr(percpu, cpu);
-		do {
-			start = u64_stats_fetch_begin(&counters->syncp);
-			for (i = 0; i < NFKIT_COUNTERS; i++)
-				value[i] = u64_stats_read(&counters->value[i]);
-		} while (u64_stats_fetch_retry(&counters->syncp, start));
-		value[NFKIT_QUEUED] = READ_ONCE(counters->queued);
-		for (i = 0; i < NFKIT_COUNTERS; i++)
-			sum[i] += value[i];
+		nfkit_counters_add(sum, counters->value, NFKIT_COUNTERS,
+				   &counters->syncp);
+		sum[NFKIT_QUEUED] += READ_ONCE(counters->queued);
 	}
 }
 

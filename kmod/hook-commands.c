@@ -99,25 +99,18 @@ int nfkit_hook_delete(struct nfkit_file *file, struct net *net,
 static void nfkit_hook_sum(const struct nfkit_hook *hook,
 			   struct nfkit_hook_stats *stats)
 {
-	u64 *sum = (u64 *)stats;
-	unsigned int start, i;
 	int cpu;
 
+	BUILD_BUG_ON(sizeof(*stats) > sizeof(struct nfkit_stats));
 	BUILD_BUG_ON(sizeof(*stats) != NFKIT_HOOK_COUNTERS * sizeof(u64));
 	BUILD_BUG_ON(offsetof(struct nfkit_hook_stats, no_memory) !=
 		     NFKIT_HOOK_NO_MEMORY * sizeof(u64));
 	for_each_possible_cpu(cpu) {
 		const struct nfkit_hook_counters *counters;
-		u64 value[NFKIT_HOOK_COUNTERS];
 
 		counters = per_cpu_ptr(hook->counters, cpu);
-		do {
-			start = u64_stats_fetch_begin(&counters->syncp);
-			for (i = 0; i < NFKIT_HOOK_COUNTERS; i++)
-				value[i] = u64_stats_read(&counters->value[i]);
-		} while (u64_stats_fetch_retry(&counters->syncp, start));
-		for (i = 0; i < NFKIT_HOOK_COUNTERS; i++)
-			sum[i] += value[i];
+		nfkit_counters_add((u64 *)stats, counters->value,
+				   NFKIT_HOOK_COUNTERS, &counters->syncp);
 	}
 }
 

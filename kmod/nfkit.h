@@ -341,6 +341,8 @@ void nfkit_sinks_match_device(struct net_device *dev, bool there);
 
 /* counters.c */
 struct nfkit_counters __percpu *nfkit_counters_alloc(void);
+void nfkit_counters_add(u64 *sum, const u64_stats_t *counted,
+			unsigned int count, const struct u64_stats_sync *syncp);
 void nfkit_counters_stats(const struct nfkit_counters __percpu *counters,
 			  struct nfkit_stats *stats);
 void nfkit_counters_output_stats(const struct nfkit_output *output,

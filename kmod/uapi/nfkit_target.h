@@ -130,7 +130,8 @@ struct nfkit_target_set {
  *
  * Every packet seen is counted by @no_target, @sampled_out or @limited, or makes,
  * for each sink and output, a copy or one of the reasons from @no_route to
- * @buffer_full. A frame that is sent in segments to be truncated is one copy.
+ * @buffer_full. A copy by a route may come to @too_big and @no_memory, too, instead
+ * of those of the last group. One in segments or fragments counts once.
  */
 struct nfkit_stats {
 	__aligned_u64 seen;

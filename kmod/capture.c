@@ -9,6 +9,7 @@
 #include "compat.h"
 #include "frame.h"
 #include "reader.h"
+#include "target.h"
 
 #define NFKIT_DEFAULT_BUFFER	(1024 * 1024)
 

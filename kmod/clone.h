@@ -5,8 +5,8 @@
 
 #include <linux/rcupdate.h>
 
-#include "nfkit.h"
 #include "options.h"
+#include "target.h"
 
 /* clone.c; @sinks are the target's, @counters those of this CPU */
 void nfkit_clone_to(struct nfkit_target *target, struct nfkit_sinks *sinks,

@@ -8,7 +8,7 @@
 #include <linux/seq_file.h>
 #include <net/net_namespace.h>
 
-#include "nfkit.h"
+#include "target.h"
 
 static const char * const nfkit_counter_names[NFKIT_COUNTERS] = {
 	[NFKIT_SEEN] = "seen",

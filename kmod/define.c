@@ -3,7 +3,7 @@
 #include <linux/rcupdate.h>
 #include <linux/string.h>
 
-#include "nfkit.h"
+#include "target.h"
 
 /*
  * These definitions are found no longer: when every packet that met one is

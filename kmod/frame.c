@@ -12,7 +12,7 @@
 
 #include "compat.h"
 #include "frame.h"
-#include "nfkit.h"
+#include "target.h"
 
 /* All of a packet that is linear, in a part of a page, which is had soonest. */
 static struct sk_buff *nfkit_copy_linear(struct sk_buff *skb, unsigned int room,

@@ -12,6 +12,8 @@
 
 #include "compat.h"
 
+struct nfkit_output;
+
 static inline bool nfkit_is_ip(const struct nf_hook_state *state)
 {
 	return state->pf == NFPROTO_IPV4 || state->pf == NFPROTO_IPV6;
@@ -51,10 +53,13 @@ static inline bool nfkit_is_rewritten(const struct nf_hook_state *state)
 	       state->hook != NF_INET_PRE_ROUTING;
 }
 
+/* frame.c */
 struct sk_buff *nfkit_frame_with_head(struct sk_buff *skb,
 				      const struct nf_hook_state *state,
 				      const struct net_device *dev,
 				      int mac_len);
+struct sk_buff *nfkit_frame_edit(struct sk_buff *frame,
+				 const struct nfkit_output *output);
 
 /* As skb_scrub_packet() does it within a namespace, without a call. */
 static __always_inline void nfkit_scrub(struct sk_buff *skb)

@@ -9,7 +9,7 @@
 #include <linux/types.h>
 #include <linux/u64_stats_sync.h>
 
-#include "nfkit.h"
+#include "target.h"
 
 /* The devices that a hook may name. */
 enum nfkit_hook_device {

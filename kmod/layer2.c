@@ -7,9 +7,9 @@
 #include <net/rtnetlink.h>
 
 #include "frame.h"
-#include "nfkit.h"
 #include "options.h"
 #include "sending.h"
+#include "target.h"
 
 /*
  * Devices whose frames do not come back to netfilter before they are sent: those

@@ -11,8 +11,8 @@
 #include <net/ip.h>
 
 #include "compat.h"
-#include "nfkit.h"
 #include "sending.h"
+#include "target.h"
 
 /**
  * struct nfkit_queue - the queue of one CPU

@@ -8,6 +8,7 @@
 
 #include "compat.h"
 #include "reader.h"
+#include "target.h"
 
 /*
  * A reader that has been told of records is told again after this time, or

@@ -12,6 +12,8 @@
 #include "nfkit.h"
 #include "ring.h"
 
+struct nfkit_target;
+
 enum nfkit_wanted {
 	/* Nobody has seen the reader empty since it was last told of records. */
 	NFKIT_WANTED_NOT,

@@ -23,8 +23,8 @@
 #include <net/route.h>
 
 #include "compat.h"
-#include "nfkit.h"
 #include "sending.h"
+#include "target.h"
 
 /*
  * Multicast and broadcast packets of others are looked up without their

@@ -7,7 +7,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include "nfkit.h"
+#include "target.h"
 
 struct nfkit_sinks *nfkit_sinks_alloc(unsigned int count)
 {

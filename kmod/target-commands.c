@@ -8,7 +8,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
-#include "nfkit.h"
+#include "target.h"
 
 #define NFKIT_SNAPLEN_MIN	60
 #define NFKIT_SNAPLEN_MAX	65535

@@ -7,7 +7,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include "nfkit.h"
+#include "target.h"
 
 static struct hlist_head *nfkit_mark_bucket(struct nfkit_net *nn, u32 mark)
 {

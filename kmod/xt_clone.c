@@ -10,7 +10,7 @@
 
 #include "clone.h"
 #include "compat.h"
-#include "nfkit.h"
+#include "target.h"
 #include "uapi/xt_CLONE.h"
 
 /**

@@ -40,9 +40,9 @@ function asTyped(message: string, action: Action): string {
   if (known.includes(argument)) return argument + said
   if (hasOption(action, name)) return `--${kebab(name)}${said}`
   if (name === 'match.program' && hasOption(action, 'bpf')) return `--bpf${said}`
-  // A field of what an option has: `match.sourceMac`.
-  const [option, ...field] = name.split('.') as [string, ...string[]]
-  return field.length > 0 && hasOption(action, option) ? `--${kebab(option)}: ${field.join('.')}${said}` : name + said
+  // A field of what an option has, or one of several: `match.sourceMac`, `to[0]`.
+  const [, option = '', field = ''] = /^(\w+)([.[].*)$/.exec(name) ?? []
+  return hasOption(action, option) ? `--${kebab(option)}${field.replace(/^\./, ': ')}${said}` : name + said
 }
 
 /** Hints speak of what a program would write: `{ via: 'reroute' }` is `--via reroute`. */

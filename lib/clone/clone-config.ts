@@ -48,10 +48,10 @@ const MOST_BURST = 1_000_000
 const LEAST_SNAPLEN = 60
 const MOST_SNAPLEN = 65535
 
-/** @throws TypeError, RangeError */
-export function cloneConfigOf(given: CloneTargetConfig): CloneConfig {
+/** @throws TypeError, RangeError; `devicesName` is what whoever gave them calls the devices */
+export function cloneConfigOf(given: CloneTargetConfig, devicesName = 'devices'): CloneConfig {
   const { devices = [], reroute = null, capture = false, snaplen = 0, sample = 1, random = false, rate = 0, queueLimit = 0, dropOldest = false, defer = false } = given
-  const outputs = outputsOf(devices)
+  const outputs = outputsOf(devices, devicesName)
   if (reroute !== null) checkInteger(reroute, 0, MOST, 'reroute')
   for (const [name, value] of Object.entries({ capture, random, dropOldest, defer })) checkBoolean(value, name)
   if (outputs.length === 0 && reroute === null && !capture) throw invalidArgument('config', 'at least one of devices, reroute and capture', undefined)
@@ -74,13 +74,13 @@ function burstOf(burst: number | undefined, rate: number): number {
   return burst
 }
 
-function outputsOf(devices: unknown): CloneOutput[] {
-  if (!Array.isArray(devices)) throw invalidArgument('devices', 'an array of names or of objects', devices)
-  if (devices.length > MAX_OUTPUTS) throw outOfRange('devices', `at most ${MAX_OUTPUTS}`, devices.length)
+function outputsOf(devices: unknown, name: string): CloneOutput[] {
+  if (!Array.isArray(devices)) throw invalidArgument(name, 'an array of names or of objects', devices)
+  if (devices.length > MAX_OUTPUTS) throw outOfRange(name, `at most ${MAX_OUTPUTS}`, devices.length)
   // Unlike map, this sees what an array leaves out.
-  const outputs = Array.from(devices, (one: string | CloneOutput, i) => outputOf(one, `devices[${i}]`))
+  const outputs = Array.from(devices, (one: string | CloneOutput, i) => outputOf(one, `${name}[${i}]`))
   const names = new Set(outputs.map(({ device }) => device))
-  if (names.size < outputs.length) throw outOfRange('devices', 'different devices', outputs.map(({ device }) => device).join(', '))
+  if (names.size < outputs.length) throw outOfRange(name, 'different devices', outputs.map(({ device }) => device).join(', '))
   return outputs
 }
 

@@ -104,7 +104,7 @@ function readDevices({ from, to, mark, table, ...rest }: MirrorOptions, common: 
   }
   const clone = { ...pickLimits(rest), devices: listPorts(to) }
   if (clone.devices.length === 0) throw outOfRange('to', 'at least one port', to)
-  cloneConfigOf(clone)
+  cloneConfigOf(clone, 'to')
   const name = someName(common.name)
   objectNameOf(name)
   if (isHookSource(from)) planHook(from, common.families, objectNameOf(name))

@@ -33,7 +33,7 @@ export function redefine(record: MirrorRecord, changes: CloneTargetConfig, store
   // A burst is that of a rate.
   const { burst, ...rest } = step.config
   const config = { ...rest, ...(burst === undefined || changes.rate !== undefined ? {} : { burst }), ...changes }
-  const checked = cloneConfigOf(config)
+  const checked = cloneConfigOf(config, 'to')
   const to = checked.devices.map(({ device }) => device)
   requireFramePorts(to, netns)
   withDevice(netns.netns, (device) => {

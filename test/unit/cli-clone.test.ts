@@ -27,7 +27,8 @@ t.test('devices', async (t) => {
 
 t.test('wrong usage', async (t) => {
   const wrong: [string, RegExp][] = [
-    ['targets set x', /^2 nfkit: --devices, --reroute or --capture is missing/], ['targets set x --devices a,a', /^2 nfkit: --devices: expected different/], ['targets set x --capture --snaplen 5', /^2 nfkit: --snaplen: /],
+    ['targets set x', /^2 nfkit: --devices, --reroute or --capture is missing/], ['targets set x --devices a:b', /^2 nfkit: --devices\[0\]\.device: expected a name of 1 to 15 bytes/], ['mirror add --from INPUT --to a,a', /^2 nfkit: --to: expected different devices/], ['mirror add --from INPUT --to a/vlan=4095', /^2 nfkit: --to\[0\]\.vlan\.id: expected an integer/],
+    ['targets set x --devices a,a', /^2 nfkit: --devices: expected different/], ['targets set x --capture --snaplen 5', /^2 nfkit: --snaplen: /],
     ['targets set x/y --capture', /^2 nfkit: NAME: expected a name of/], ['targets set x --capture --queue-limit -1', /^2 nfkit: --queue-limit needs a value/], ['targets show x/y', /^2 nfkit: NAME: /],
     ['hook add x', /^2 nfkit: --at is missing/], ['hook add x --at input', /^2 nfkit: --at: expected prerouting/], ['hook add x --at forward --drop --queue 1', /^2 nfkit: --drop and --queue/],
     ['hook add x --at forward --bypass', /^2 nfkit: --bypass needs --queue/], ['hook add x --at forward --or-drop', /^2 nfkit: --or-drop needs/], ['hook add x --at forward -4 -6', /^2 nfkit: --ipv4 and --ipv6/],

@@ -28,10 +28,15 @@ export interface NfkitErrorOptions {
 export class NfkitError extends Error {
   /** The errno's name, or `NFKIT_...` where the condition is the library's own. */
   readonly code: string
+  /** The positive Linux error number, where the kernel gave one. */
   declare readonly errno?: number
+  /** The system call or netlink request that failed. */
   declare readonly syscall?: string
+  /** The kernel's own words, where netlink gave some. */
   declare readonly kernelMessage?: string
+  /** The request's attribute that the kernel refused. */
   declare readonly attribute?: string
+  /** What to do about it; the message ends with it. */
   declare readonly hint?: string
   /** True where a change was made in spite of the error, and stands: who makes it again makes it twice. */
   declare readonly committed?: true

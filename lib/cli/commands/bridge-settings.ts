@@ -41,7 +41,7 @@ export const BRIDGE_SETTINGS: Settings = {
   'netfilter.callArptables': on('bridged ARP passes arptables'),
   groupForwardMask: count('bit N lets frames to 01:80:c2:00:00:0N pass', 'MASK'),
   groupAddress: text('MAC', 'where BPDUs go: 01:80:c2:00:00:0X'),
-  fdbMaxLearned: count('most addresses to be learned, 0 for no limit (Linux 6.8)'),
+  fdbMaxLearned: count('most addresses to be learned, 0 for no limit (Linux 6.7)'),
   linkLocalLearning: on('learn from frames to link-local addresses too'),
 }
 

@@ -65,8 +65,8 @@ const add = action({
   options: {
     source: SOURCE, vlan: VLAN,
     temporary: { type: 'flag', help: 'ends when no report comes' },
-    include: { type: 'value', value: 'ADDRESS,...', help: 'only from these sources (Linux 6.3)' },
-    exclude: { type: 'value', value: 'ADDRESS,...', help: 'not from these sources (Linux 6.3)' },
+    include: { type: 'value', value: 'ADDRESS,...', help: 'only from these sources (Linux 6.2)' },
+    exclude: { type: 'value', value: 'ADDRESS,...', help: 'not from these sources (Linux 6.2)' },
     replace: { type: 'flag', help: 'change the entry if there is one' },
   },
   run(invocation) {

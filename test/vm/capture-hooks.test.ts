@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Captures at hook points and chains, without a rule; what they write, as tcpdump and the reader of the project see it; nfkit capture.
 
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -175,18 +176,6 @@ t.test('nfkit capture', { skip: noModule }, async (t) => {
   t.match(JSON.parse(counted.stdout.split('\n')[0]!), { name: 'target:probe', lost: 0, buffer: 4 << 20 })
   CloneTarget.delete('probe', netns)
 
-  // A signal ends it as q does: with all that was captured in the file, and the terminal as it was. Nobody looks in the meantime.
-  const inner = `exec "${process.execPath}" "${MAIN}" capture ${from.slice(0, 2).join(' ')} -w ${path} --interval 3600`
-  const drawn = new Running(netns, ['-qec', `echo $$ > ${directory}/pid; ${inner}`, '/dev/null'], { command: ['script'], env: { TERM: 'xterm' } })
-  t.teardown(() => drawn.stop())
-  await drawn.until('first picture', (text) => text.includes('q quits'))
-  h1.sendFrame('eth0', frame)
-  await until(() => Hook.list(netns).some((name) => name.startsWith('capture-') && Hook.get(name, netns).matched > 0))
-  process.kill(Number(readFileSync(join(directory, 'pid'), 'utf8')), 'SIGTERM')
-  t.same(await drawn.ended, { status: 0, signal: null })
-  t.match(drawn.stdout, /\x1b\[\?1049l[^]*nfkit: [1-9]\d* packets? captured, 0 lost/, 'the terminal first')
-  t.match([...readPcapng(readFileSync(path))].at(-1), { type: 'statistics', dropped: 0n })
-
   const early = nfkit(netns, ['capture', '--from', 'target:probe', '-c', '1'])
   await until(() => KernelModule.info(netns).captures > 0)
   CloneTarget.create({ name: 'probe', netns, capture: true, persistent: true }).close()
@@ -203,4 +192,24 @@ t.test('nfkit capture', { skip: noModule }, async (t) => {
     t.match(stderr, message)
   }
   t.same(Hook.list(netns).length, 1, 'nothing is left')
+})
+
+const noTerminal = noModule || (spawnSync('script', ['-qec', 'true', '/dev/null']).status !== 0 && 'there is no script(1) to make a terminal')
+
+t.test('nfkit capture on a terminal, ended by a signal', { skip: noTerminal }, async (t) => {
+  const { h1, box } = await hookLab(t)
+  const { netns } = box
+  const frame = datagram({ to: macOf(box), from: macOf(h1), source: '192.168.1.1', destination: '192.168.1.254', size: 100 })
+  const path = join(directory, 'terminal.pcapng')
+  // As q does: with all that was captured in the file, and the terminal as it was. Nobody looks in the meantime.
+  const inner = `exec "${process.execPath}" "${MAIN}" capture --from INPUT -w ${path} --interval 3600`
+  const drawn = new Running(netns, ['-qec', `echo $$ > ${directory}/pid; ${inner}`, '/dev/null'], { command: ['script'], env: { TERM: 'xterm' } })
+  t.teardown(() => drawn.stop())
+  await drawn.until('first picture', (text) => text.includes('q quits'))
+  h1.sendFrame('eth0', frame)
+  await until(() => Hook.list(netns).some((name) => Hook.get(name, netns).matched > 0))
+  process.kill(Number(readFileSync(join(directory, 'pid'), 'utf8')), 'SIGTERM')
+  t.same(await drawn.ended, { status: 0, signal: null })
+  t.match(drawn.stdout, /\x1b\[\?1049l[^]*nfkit: [1-9]\d* packets? captured, 0 lost/, 'the terminal first')
+  t.match([...readPcapng(readFileSync(path))].at(-1), { type: 'statistics', dropped: 0n })
 })

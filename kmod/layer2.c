@@ -25,30 +25,47 @@ bool nfkit_layer2_direct(const struct net_device *dev)
 			    dev->rtnl_link_ops->kind) >= 0;
 }
 
-/* Whether what is longer than the MTU can be sent nevertheless. */
-static noinline bool nfkit_layer2_fits_yet(const struct sk_buff *skb,
-					   int length, unsigned int mtu,
-					   u32 snaplen)
+/*
+ * With tags in the frame: one of them does not count, nor does it for
+ * is_skb_forwardable(). They are counted from the MAC header on: the network
+ * header is at the first of them or behind them, by who made the frame.
+ */
+static bool nfkit_layer2_fits_tagged(const struct sk_buff *skb,
+				     unsigned int mtu, u32 snaplen)
 {
-	/* It does not count a tag (is_skb_forwardable()), if that is in there. */
-	if (eth_type_vlan(skb->protocol) && skb_network_offset(skb) <= ETH_HLEN)
-		mtu += VLAN_HLEN;
+	unsigned int most = mtu + ETH_HLEN + VLAN_HLEN;
+	int length = skb->len - skb_mac_offset(skb);
+
+	if (length <= (int)most || (snaplen && snaplen <= most))
+		return true;
+	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type &&
+	       skb_gso_validate_mac_len(skb, most);
+}
+
+/* Whether what may be longer than the MTU can be sent nevertheless. */
+static noinline bool nfkit_layer2_fits_yet(const struct sk_buff *skb,
+					   unsigned int mtu, u32 snaplen)
+{
+	/* At egress the data begins with the MAC header, which no MTU counts. */
+	int length = skb->len - skb_network_offset(skb);
+
+	if (eth_type_vlan(skb->protocol))
+		return nfkit_layer2_fits_tagged(skb, mtu, snaplen);
 	if (length <= (int)mtu || (snaplen && snaplen <= mtu + ETH_HLEN))
 		return true;
 	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type &&
 	       skb_gso_validate_network_len(skb, mtu);
 }
 
+/* What begins no later than behind the MAC header and is this short fits. */
 static __always_inline bool nfkit_layer2_fits(const struct sk_buff *skb,
 					      const struct net_device *dev,
 					      u32 snaplen)
 {
 	unsigned int mtu = READ_ONCE(dev->mtu);
-	/* At egress the data begins with the MAC header, which no MTU counts. */
-	int length = skb->len - skb_network_offset(skb);
 
-	return likely(length <= (int)mtu) ||
-	       nfkit_layer2_fits_yet(skb, length, mtu, snaplen);
+	return likely(skb->len <= mtu) ||
+	       nfkit_layer2_fits_yet(skb, mtu, snaplen);
 }
 
 /* Why there is no copy; NFKIT_CLONED: there can be one, unless it is a loop. */

@@ -18,7 +18,7 @@ export interface CaptureChain extends Omit<HookPlace, 'at' | 'priority'> {
   table?: 'raw' | 'mangle' | 'filter' | 'security' | undefined
 }
 
-/** The name of a clone target with the sink capture, packets at a hook point, or those that come to a chain. */
+/** The name of a clone target, which gives packets while it is defined and has the sink capture; packets at a hook point; or those that come to a chain. */
 export type CaptureSource = string | HookPlace | CaptureChain
 
 const POINTS = { PREROUTING: 'prerouting', INPUT: 'local-in', FORWARD: 'forward', OUTPUT: 'local-out', POSTROUTING: 'postrouting' } as const

@@ -132,10 +132,10 @@ export class Capture implements AsyncIterableIterator<CaptureBatch>, AsyncDispos
    * Writes what is captured in the format pcapng, which Wireshark and tcpdump read, until the capture ends: by {@link stop}, by its signal (then
    * it rejects with the reason) or by {@link close}. Times have nanoseconds; interfaces are the devices that packets came by, or left
    * by; a VLAN tag that the hardware took off is put back; losses are told where they are and at the end.
-   * @param sink a stream of Node.js, or a function that gets the bytes and may answer a promise
+   * @param sink a stream of Node.js, which stays open, or a function that gets the bytes and may answer a promise
    * @param options `count`: end after so many packets, 1 to 2^53 - 1
    * @returns what the capture did
-   * @throws what the sink throws, after the capture was closed
+   * @throws what the sink throws, or a stream tells as its error, after the capture was closed
    */
   async pipe(sink: CaptureSink, options: { count?: number | undefined } = {}): Promise<CaptureStats> {
     checkKeys(options, ['count'], 'options')

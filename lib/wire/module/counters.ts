@@ -41,7 +41,7 @@ export type CloneLoss =
   /** Queued when the queue was full and a newer copy came. */
   | 'droppedOldest'
 
-/** What happened to the packets that rules and hooks handed to a clone target. */
+/** What happened to the packets that rules and hooks handed to a clone target. The kernel counts in 64 bits: above 2^53 the last digits are not exact. */
 export interface CloneCounters {
   /** Packets; of a device, those that were to be copied to it. */
   seen: number

@@ -65,7 +65,7 @@ export interface HookConfig {
   program: HookProgram | null
 }
 
-/** What a hook did: struct nfkit_hook_stats (kmod/uapi/nfkit_hook.h). */
+/** What a hook did: struct nfkit_hook_stats (kmod/uapi/nfkit_hook.h). The kernel counts in 64 bits: above 2^53 the last digits are not exact. */
 export interface HookStats {
   /** Packets that came by, with the hook's devices. */
   seen: number

@@ -57,7 +57,7 @@ static noinline bool nfkit_layer2_fits_yet(const struct sk_buff *skb,
 	       skb_gso_validate_network_len(skb, mtu);
 }
 
-/* Data begins at the MAC header or behind it: no more than the MTU always fits. */
+/* Data begins at the MAC header or behind it: up to the MTU it always fits. */
 static __always_inline bool nfkit_layer2_fits(const struct sk_buff *skb,
 					      const struct net_device *dev,
 					      u32 snaplen)

@@ -30,6 +30,7 @@ const LONG = [
   { file: 'test/netns/packet-queue', env: { NFKIT_QUEUE_PACKETS: '100000' } },
   { file: 'test/netns/packet-log', env: { NFKIT_QUEUE_PACKETS: '100000' } },
   { file: 'test/vm/target-limits', env: { NFKIT_MODULE_CYCLES: process.env.NFKIT_MODULE_CYCLES ?? '10000' } },
+  { file: 'test/vm/hook-segments', env: { NFKIT_SEGMENTS: 'long' } },
   { file: 'test/vm/hook-lifetime', env: { NFKIT_MODULE_CYCLES: process.env.NFKIT_MODULE_CYCLES ?? '10000' } },
   { file: 'test/vm/target-lifetime', env: { NFKIT_MODULE_CYCLES: process.env.NFKIT_MODULE_CYCLES ?? '200' } },
   { file: 'test/vm/clone-lifetime', env: { NFKIT_MODULE_CYCLES: process.env.NFKIT_MODULE_CYCLES ?? '200' } },

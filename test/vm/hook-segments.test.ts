@@ -19,6 +19,7 @@ import { brief, Tape, withTag } from '../support/tape.js'
 withModule(t)
 
 const TCP_PORT = 8080
+const isLong = process.env['NFKIT_SEGMENTS'] === 'long'
 const BYTES = 40_000
 /** Of eth6. */
 const SMALL_MTU = 1000
@@ -34,15 +35,15 @@ const noStack = process.env['NFKIT_SANITIZE'] === '1' && 'the stack of user-mode
 
 const isWanted = ({ tcp, udp }: Packet) => tcp?.destinationPort === TCP_PORT || udp?.destinationPort === PORT
 
-/** Packets without a tag, with one, with two. */
-const STREAMS: readonly { net: number; family: IpFamily }[] = [
-  { net: 3, family: 'ipv6' }, { net: 5, family: 'ipv4' }, { net: 7, family: 'ipv4' },
+/** Packets without a tag, with one, with two: by turns at each point, in the long form all at each. */
+const STREAMS: readonly { net: number; family: IpFamily; tags: number }[] = [
+  { net: 3, family: 'ipv6', tags: 0 }, { net: 5, family: 'ipv4', tags: 1 }, { net: 7, family: 'ipv4', tags: 2 },
 ]
 
 const POINTS: readonly { at: 'ingress' | 'egress' | `bridge-${'prerouting' | 'local-in' | 'forward' | 'local-out' | 'postrouting'}`; in?: string; out?: string; from: 'b1' | 'box'; to: 'b2' | 'box' }[] = [
-  { at: 'ingress', in: 'eth3', from: 'b1', to: 'b2' }, { at: 'bridge-prerouting', from: 'b1', to: 'b2' }, { at: 'bridge-forward', from: 'b1', to: 'b2' },
-  { at: 'bridge-postrouting', from: 'b1', to: 'b2' }, { at: 'egress', out: 'eth4', from: 'b1', to: 'b2' },
-  { at: 'bridge-local-in', from: 'b1', to: 'box' }, { at: 'bridge-local-out', from: 'box', to: 'b2' },
+  { at: 'ingress', in: 'eth3', from: 'b1', to: 'b2' }, { at: 'bridge-prerouting', from: 'b1', to: 'b2' }, { at: 'bridge-local-out', from: 'box', to: 'b2' },
+  { at: 'bridge-forward', from: 'b1', to: 'b2' }, { at: 'egress', out: 'eth4', from: 'b1', to: 'b2' }, { at: 'bridge-postrouting', from: 'b1', to: 'b2' },
+  { at: 'bridge-local-in', from: 'b1', to: 'box' },
 ]
 
 const addressOf = (host: 'b1' | 'b2' | 'box', net: number, family: IpFamily) => {
@@ -99,14 +100,15 @@ t.test('segments at the points of devices and bridges', { skip: noModule !== fal
   const atB2 = new Tape(b2, 'eth0', isWanted)
   const match = { or: [{ protocol: 'tcp' as const, destinationPort: TCP_PORT }, { protocol: 'udp' as const, destinationPort: PORT }] }
 
-  for (const { at, from, to, ...devices } of POINTS) {
+  for (const [turn, { at, from, to, ...devices }] of POINTS.entries()) {
+    const streams = isLong ? STREAMS : [STREAMS[turn % STREAMS.length]!]
     const whole = CloneTarget.create({ name: 'whole', netns, devices: ['eth2', 'eth5', 'eth6', { device: 'eth8', vlan: { id: 900, priority: 5 } }], capture: true })
     const cut = CloneTarget.create({ name: 'cut', netns, devices: ['eth7', { device: 'eth8', vlan: { id: 901, protocol: '802.1ad' } }], snaplen: SNAPLEN, defer: true })
     const capture = Capture.open({ from: 'whole', netns, buffer: 16 << 20 })
     const got = new Collector(capture)
     const hooks = [whole, cut].map(({ name }, i) => Hook.create({ at, ...devices, priority: -300 - i, match, verdict: 'accept', clone: name, netns }))
     for (const tape of [atBox, atB2, ...Object.values(tapes)]) tape.take()
-    for (const { net: number, family } of STREAMS) {
+    for (const { net: number, family } of streams) {
       const address = addressOf(to, number, family)
       const what = `${at}, ${family} in network ${number}`
       t.match(await lab.flow({ from: net[from], to: net[to], address, family, port: TCP_PORT, bytes: BYTES, timeout: 60_000 }), { outcome: 'completed', bytesReceived: BYTES }, `${what}: the stream arrives whole`)
@@ -127,7 +129,7 @@ t.test('segments at the points of devices and bridges', { skip: noModule !== fal
     t.same(brief(captured), brief(wire), `${at}: captured`)
     t.ok(records.every(({ link, wireLength, data, point }) => link === 'EN10MB' && wireLength === data.length && point === at), at)
     const pieces = captured.map((frame, i) => segmentsOf(frame, records[i]!.segmentSize))
-    for (const tags of [0, 1, 2]) {
+    for (const { tags } of streams) {
       for (const protocol of [6, 17]) {
         const large = pieces.filter((segments, i) => segments.length > 1 && tagsOf(captured[i]!) === tags && protocolOf(captured[i]!) === protocol)
         t.ok(large.length > 0, `${at}: ${large.length} packets of protocol ${protocol} with ${tags} tags were in segments`)

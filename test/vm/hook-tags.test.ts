@@ -66,7 +66,7 @@ t.test('tags at the points of what the box sends and receives', { skip: noModule
     const capture = Capture.open({ from: 'probe', netns })
     const got = new Collector(capture)
     const hook = Hook.create({ at, ...devices, priority: -300, match: { sourceMac: FROM }, verdict: 'accept', clone: 'probe', netns })
-    const matches = (['EN10MB', 'RAW'] as const).flatMap((link) => [5, 7].map((id) => ({ name: `${link}.${id}`, link, id })))
+    const matches = (['EN10MB', 'RAW'] as const).flatMap((link) => (link === 'RAW' ? [5] : [5, 7]).map((id) => ({ name: `${link}.${id}`, link, id })))
     for (const { name, link, id } of matches) {
       device.setHook(name, hookAt(at, 'ipv4', { in: devices.in ?? null, out: devices.out ?? null, priority: -299, program: programOf({ vlan: id, destinationPort: PORT }, link) }), OWNED)
     }
@@ -123,7 +123,6 @@ t.test('tags at the points of what the box sends and receives', { skip: noModule
   batch(netns, 'ip', ['link set br0 type bridge vlan_filtering 1 vlan_protocol 802.1ad'])
   batch(netns, 'bridge', ['vlan add vid 5 dev eth3', 'vlan add vid 5 dev eth4', 'vlan add vid 5 dev br0 self'])
   await pass('bridge-local-out', { out: 'eth4' }, onServiceBridge(sentBy(box, 'br0')), toB2, atB2, 'bridge-local-out of a service bridge')
-  await pass('egress', { out: 'eth4' }, onServiceBridge(sentBy(box, 'br0')), toB2, atB2, 'egress of its port')
   await pass('bridge-local-in', {}, onServiceBridge(receivedFrom(b1)), toBox, atBox, 'bridge-local-in of a service bridge')
   await pass('bridge-forward', {}, onServiceBridge(receivedFrom(b1)), toB2, atB2, 'bridge-forward of a service bridge')
   for (const tape of tapes) await tape.close()

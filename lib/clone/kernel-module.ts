@@ -56,8 +56,8 @@ export interface BuildOptions {
   /** Directory of kernel headers, `/lib/modules/RELEASE/build` of the running kernel unless told. */
   headers?: string | undefined
   /**
-   * Where to build; its former content goes. Unless told, `/var/cache/nfkit/module/RELEASE` for root, else
-   * `$XDG_CACHE_HOME/nfkit/module/RELEASE`: where `load` looks.
+   * Where to build: a directory that is not there yet, is empty, or has an earlier build, which this one replaces. Unless told,
+   * `/var/cache/nfkit/module/RELEASE` for root, else `$XDG_CACHE_HOME/nfkit/module/RELEASE`: where `load` looks.
    */
   directory?: string | undefined
   /** Ends the compiler; `build` rejects with the reason. */
@@ -97,8 +97,8 @@ export function status(): ModuleStatus {
  * Builds the module from the sources in this package. Takes seconds; needs make, the compiler of the kernel, and its headers. What
  * was built before stays if it fails.
  * @throws TypeError; NfkitError NFKIT_KERNEL_HEADERS_MISSING, NFKIT_COMPILER_MISSING, NFKIT_MAKE_MISSING,
- *   NFKIT_MODULE_SOURCES_MISSING, each with the package to install as its hint; NFKIT_MODULE_BUILD_FAILED with the compiler's
- *   output as its cause
+ *   NFKIT_MODULE_SOURCES_MISSING, each with the package to install as its hint; ENOTEMPTY for a directory that has something else in
+ *   it; NFKIT_MODULE_BUILD_FAILED with the compiler's output as its cause
  */
 export async function build(options: BuildOptions = {}): Promise<ModuleFileInfo> {
   checkKeys(options, ['headers', 'directory', 'signal'], 'options')

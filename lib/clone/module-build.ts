@@ -3,9 +3,10 @@
 
 import { execFile } from 'node:child_process'
 import { cp, mkdir, rename, rm } from 'node:fs/promises'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
+import { Errno } from '../errno.js'
 import { NfkitError } from '../errors.js'
 import { packageRoot } from '../package-root.js'
 import { findProgram, kernelRelease, type ModuleObstacle, readText } from './running-kernel.js'
@@ -104,10 +105,13 @@ function commands(command: string, headers: (release: string) => string) {
 }
 
 /**
- * Compiles a copy of the sources and puts it into `directory`; one that was there before stays if this fails.
+ * Compiles a copy of the sources and puts it into a directory; a build that was there before stays if this fails.
  * Answers the path of the `.ko` file.
  */
-export async function compileModule(plan: BuildPlan, name: string, directory: string, signal?: AbortSignal): Promise<string> {
+export async function compileModule(plan: BuildPlan, name: string, where: string, signal?: AbortSignal): Promise<string> {
+  // Without a slash at its end, beside which the temporary one is to be.
+  const directory = resolve(where)
+  checkReplaceable(directory, name)
   const temporary = `${directory}.tmp-${process.pid}-${Math.random().toString(36).slice(2, 10)}`
   await mkdir(dirname(directory), { recursive: true, mode: 0o755 })
   try {
@@ -123,6 +127,22 @@ export async function compileModule(plan: BuildPlan, name: string, directory: st
     await rm(temporary, { recursive: true, force: true })
   }
   return join(directory, `${name}.ko`)
+}
+
+/** A mistyped directory must not cost what is in it. */
+function checkReplaceable(directory: string, name: string): void {
+  let entries: string[]
+  try {
+    entries = readdirSync(directory)
+  } catch (error) {
+    const { code, errno = 0 } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return
+    throw NfkitError.fromErrno(-errno, 'scandir', `building the kernel module in ${directory}`)
+  }
+  if (entries.length === 0 || ['Kbuild', `${name}.ko`].every((file) => entries.includes(file))) return
+  throw NfkitError.fromErrno(Errno.ENOTEMPTY, 'rename', `building the kernel module in ${directory}`, {
+    hint: 'name a directory that is not there yet, is empty, or has an earlier build of the module, which this one replaces',
+  })
 }
 
 /** Leaves out what an earlier build made in the sources, and what the module itself does not need. */

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The kernel module on this machine: what keeps it from being loaded is named. That it loads is the vm ring's.
 
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { KernelModule, Netns } from '../../lib/index.js'
+import { PACKAGED_SOURCES } from '../../lib/clone/module-build.js'
 import { spawnNfkit } from '../support/cli.js'
 import { run } from '../support/outside.js'
 
@@ -42,7 +43,7 @@ t.test('building without headers', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'nfkit-module-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   const options = { headers: join(directory, 'none'), directory: join(directory, 'out') }
-  await t.rejects(KernelModule.build(options), { name: 'NfkitError', hint: /install/ })
+  await t.rejects(KernelModule.build(options), { name: 'NfkitError', code: 'NFKIT_KERNEL_HEADERS_MISSING', hint: /name a directory/ })
   t.notOk(existsSync(options.directory), 'nothing was made')
   t.match(spawnNfkit(undefined, ['module', 'build', '--headers', options.headers, '--directory', options.directory]), { status: 1, stdout: '', stderr: /^nfkit: building the kernel module: .*_MISSING\)\n$/ })
   t.match(spawnNfkit(undefined, ['module', 'build', '--netns', 'x']), { status: 2, stderr: /there is no option "--netns"/ })
@@ -74,6 +75,18 @@ t.test('building for another kernel', { skip: brought.length === 0 && 'no header
     t.same(run(ns, '/usr/sbin/modinfo', '-F', 'depends', built.path).trim().split(',').filter((name) => name !== ''), built.depends)
   }
   t.same(readdirSync(directory), ['out'], 'nothing else was left')
+  t.match(await KernelModule.build({ headers, directory: `${out}/` }), { path: built.path }, 'an earlier build is replaced')
+  t.same(readdirSync(directory), ['out'])
+
+  // What somebody else has put somewhere stays.
+  const theirs = join(directory, 'theirs')
+  cpSync(PACKAGED_SOURCES, theirs, { recursive: true })
+  const had = readdirSync(theirs)
+  await t.rejects(KernelModule.build({ headers, directory: theirs }), { code: 'ENOTEMPTY', message: /theirs/, hint: /earlier build/ })
+  await t.rejects(KernelModule.build({ headers, directory: built.path }), { code: 'ENOTDIR' })
+  t.same(readdirSync(theirs), had)
+  t.ok(existsSync(built.path))
+  rmSync(theirs, { recursive: true })
 
   // What does not compile leaves what was there.
   const before = readdirSync(out)

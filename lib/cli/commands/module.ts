@@ -56,7 +56,7 @@ const info = action({
 const BUILD_OPTIONS = {
   ...JSON_ONLY,
   headers: { type: 'value', value: 'DIRECTORY', help: 'the headers of the kernel to build for; those of the running one unless told' },
-  directory: { type: 'value', value: 'DIRECTORY', help: 'where to build; its former content goes' },
+  directory: { type: 'value', value: 'DIRECTORY', help: 'where to build; an earlier build there is replaced' },
 } as const
 
 const build = action({

@@ -35,7 +35,7 @@ t.test('what is cut has the checksum of the whole packet, one of its own; in cap
     ['FORWARD', 'ipv4', h1, '192.168.1.1', h2, '192.168.2.2'], ['INPUT', 'ipv6', h1, 'fd01::1', box, 'fd01::fe'], ['OUTPUT', 'ipv4', box, '192.168.2.254', h2, '192.168.2.2'],
   ] as const) {
     const listener = addon.socket(family === 'ipv4' ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, IpProtocol.sctp, to.netns.fd)
-    if (typeof listener === 'number') return t.comment(`this kernel has no SCTP: ${listener}`)
+    if (typeof listener === 'number') return t.comment(`this kernel has no SCTP (${listener}): CONFIG_IP_SCTP`)
     const at = (host: Host, address: string, port: number) => socketAddress(host.netns, parseAddress(address, 'address'), port)
     check(listener.bind(at(to, destination, 9000)), 'bind')
     check(listener.listen(1), 'listen')
